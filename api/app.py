@@ -1,0 +1,86 @@
+"""The application: routes, the envelope on everything, and the sweep that does what was left undone."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+
+from fastapi import APIRouter, FastAPI
+from fastapi.concurrency import run_in_threadpool
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi_offline import FastAPIOffline
+
+from api import errors
+from api.deps import Services
+from api.envelope import Failure
+from api.headers import SafeHeaders
+from api.routes import files, health, reconciliations, rules, runs, streams
+from matching.errors import ReconError
+from models.db import migrate
+from models.settings import Settings
+
+log = logging.getLogger(__name__)
+
+SWEEP_SECONDS = 5
+FAILURES = {status: {"model": Failure} for status in (400, 404, 405, 409, 413, 415, 503)}
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The API over the given settings, or over those of the environment."""
+    chosen = settings or Settings()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
+        await run_in_threadpool(migrate, chosen)
+        made = Services.from_settings(chosen)
+        made.gateway.open()
+        app.state.services = made
+        sweeping = asyncio.create_task(_sweep_forever(made))
+        try:
+            yield
+        finally:
+            sweeping.cancel()
+            with suppress(asyncio.CancelledError):
+                await sweeping
+            made.gateway.close()
+            made.database.dispose()
+
+    app = FastAPIOffline(
+        redoc_url=None,
+        title="Recon Streams",
+        description="Multi-step data reconciliation: do these systems agree, and if not, where and why?",
+        version="1.0.0",
+        lifespan=lifespan,
+        responses=FAILURES,
+    )
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=chosen.cors_origins,
+        allow_methods=["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"],
+        allow_headers=["*"],
+        allow_credentials=True,
+        max_age=3600,
+    )
+    app.add_middleware(SafeHeaders)
+    errors.install(app)
+    api = APIRouter(prefix="/api/v1")
+    for routes in (health.routes, files.routes, rules.routes, reconciliations.routes):
+        api.include_router(routes)
+    if chosen.streams_enabled:
+        api.include_router(streams.routes)
+        api.include_router(runs.routes)
+    app.include_router(api)
+    return app
+
+
+async def _sweep_forever(made: Services) -> None:
+    while True:
+        await asyncio.sleep(SWEEP_SECONDS)
+        try:
+            await run_in_threadpool(made.launcher.sweep)
+        except ReconError as error:
+            log.warning("the sweep was put off: %s", error.message)
+        except Exception:
+            log.exception("the sweep failed")

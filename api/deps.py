@@ -1,0 +1,48 @@
+"""What routes are given: settings, records, blobs, the engine, and whose data it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Path, Request
+
+from deployments.gateway import EngineGateway
+from deployments.launch import Launcher
+from models.db import Database
+from models.people import DEFAULT_ORGANIZATION
+from models.settings import Settings
+from models.storage import Storage
+
+
+@dataclass(frozen=True)
+class Services:
+    """Made once, when the application starts."""
+
+    settings: Settings
+    database: Database
+    storage: Storage
+    gateway: EngineGateway
+    launcher: Launcher
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Services:
+        database = Database.from_settings(settings)
+        gateway = EngineGateway(settings)
+        return cls(settings, database, Storage.from_settings(settings), gateway, Launcher(database, gateway))
+
+
+def services(request: Request) -> Services:
+    """The application's services."""
+    found: Services = request.app.state.services
+    return found
+
+
+def organization() -> int:
+    """The organization whose data a request sees."""
+    return DEFAULT_ORGANIZATION
+
+
+Use = Annotated[Services, Depends(services)]
+Org = Annotated[int, Depends(organization)]
+RecordId = Annotated[int, Path(ge=1, le=2**63 - 1)]

@@ -1,0 +1,1 @@
+"""One noun a module, with its wire types."""

@@ -1,0 +1,261 @@
+"""Streams: create, look at, validate, run."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Header, Response
+from pydantic import ConfigDict, Field, StrictBool, StrictInt, field_validator
+from pydantic_core import to_json
+from sqlmodel import col, select
+
+from api.deps import Org, RecordId, Use
+from api.envelope import Envelope, PagingQuery, Wire, ok
+from api.routes.runs import RunDetail, shape_run
+from api.wire import Name
+from matching.spec import Severities
+from models import definitions, plan, runs, streams
+from models.base import utc_now
+from models.definitions import StepDraft
+from models.errors import Conflict
+from models.runs import StreamRun
+from models.streams import Domain, Step, Stream, StreamInputType, TriggerType
+
+routes = APIRouter(prefix="/streams", tags=["streams"])
+
+MOST_RETRIES = 100
+
+
+class StepInput(Wire):
+    """What a side of a step reads: `id` is a file's, a data source's, or an earlier step's order."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: StreamInputType
+    id: Annotated[StrictInt, Field(ge=1, le=2**63 - 1)]
+
+
+class StepConfig(Wire):
+    """A step's policies; unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    continue_on_failure: StrictBool = False
+    max_retries: Annotated[StrictInt, Field(ge=0, le=MOST_RETRIES)] = 0
+    severities: dict[str, Any] | None = None
+
+    @field_validator("severities")
+    @classmethod
+    def _known(cls, value: dict[str, Any] | None) -> dict[str, Any] | None:
+        if value is not None:
+            Severities.model_validate(value)
+        return value
+
+
+class StepRequest(Wire):
+    step_order: Annotated[StrictInt, Field(ge=1, le=10_000)]
+    name: Name
+    source_input: StepInput
+    target_input: StepInput
+    rule_set_id: Annotated[StrictInt, Field(ge=1, le=2**63 - 1)]
+    config: StepConfig | None = None
+
+    def draft(self) -> StepDraft:
+        config = None if self.config is None else self.config.model_dump(mode="json", by_alias=True, exclude_unset=True)
+        return StepDraft(
+            step_order=self.step_order,
+            name=self.name,
+            source_input=self.source_input.model_dump(mode="json", by_alias=True),
+            target_input=self.target_input.model_dump(mode="json", by_alias=True),
+            rule_set_id=self.rule_set_id,
+            config=config,
+        )
+
+
+class StreamRequest(Wire):
+    name: Name
+    description: str | None = None
+    domain: Domain = Domain.GENERAL
+    trigger_type: TriggerType = TriggerType.MANUAL
+    trigger_config: dict[str, Any] | None = None
+    steps: list[StepRequest]
+
+
+class RunRequest(Wire):
+    trigger_type: TriggerType = TriggerType.MANUAL
+    trigger_metadata: dict[str, Any] | None = None
+
+
+class StreamSummary(Wire):
+    id: int
+    name: str
+    status: str
+    domain: str
+    step_count: int
+    created_at: datetime
+    updated_at: datetime
+
+
+class StepDetail(Wire):
+    id: int
+    step_order: int
+    name: str
+    source_input: dict[str, Any]
+    target_input: dict[str, Any]
+    rule_set_id: int
+    config: dict[str, Any] | None
+
+
+class StreamDetail(Wire):
+    id: int
+    name: str
+    description: str | None
+    status: str
+    domain: str
+    trigger_type: str
+    trigger_config: dict[str, Any] | None
+    steps: list[StepDetail]
+    created_at: datetime
+    updated_at: datetime
+
+
+class Finding(Wire):
+    """`stepOrder` and `field` say where, if it is at one place."""
+
+    code: str
+    message: str
+    step_order: int | None = None
+    field: str | None = None
+
+
+class Validation(Wire):
+    valid: bool
+    errors: list[Finding]
+    warnings: list[Finding]
+
+
+class RunCreated(Wire):
+    run_id: int
+    stream_id: int
+    status: str
+    current_step_order: int
+    started_at: datetime | None
+    created_at: datetime
+
+
+def _summary(stream: Stream, step_count: int) -> StreamSummary:
+    facts = stream.model_dump(include={"id", "name", "status", "domain", "created_at", "updated_at"})
+    return StreamSummary(**facts, step_count=step_count)
+
+
+def _detail(stream: Stream, steps: Sequence[Step]) -> StreamDetail:
+    return StreamDetail(
+        **stream.model_dump(exclude={"organization_id", "definition_version", "implicit", "deployment_id"}),
+        steps=[StepDetail.model_validate(step) for step in steps],
+    )
+
+
+@routes.post("", status_code=201, response_model=Envelope[StreamSummary])
+def create(use: Use, org: Org, body: StreamRequest) -> Response:
+    """Checks the shape and that everything named exists; `validate` finds what may change later."""
+    drafts = [step.draft() for step in body.steps]
+    definitions.check_shape(body.trigger_type, body.trigger_config, drafts)
+    with use.database.write() as session:
+        definitions.check_references(session, org, drafts)
+        stream = Stream(
+            organization_id=org,
+            **body.model_dump(mode="json", exclude={"steps"}),
+        )
+        session.add(stream)
+        session.flush()
+        steps = definitions.write_steps(session, stream, drafts)
+    use.launcher.register(stream)
+    return ok(_summary(stream, len(steps)), "Stream created successfully", status=201)
+
+
+@routes.get("", response_model=Envelope[list[StreamSummary]])
+def listed(use: Use, org: Org, paging: PagingQuery) -> Response:
+    """The streams, newest first; those behind legacy reconciliations don't show."""
+    with use.database.read() as session:
+        rows, total = streams.listed(session, org, **paging.window)
+    return paging.answer(rows, total, lambda row: _summary(*row))
+
+
+@routes.get("/{streamId}", response_model=Envelope[StreamDetail])
+def one(use: Use, org: Org, streamId: RecordId) -> Response:  # noqa: N803 - the contract's name
+    """The current definition; inputs, `config` and `triggerConfig` come back as they were given."""
+    with use.database.read() as session:
+        stream = streams.get(session, org, streamId)
+        steps = streams.steps_of(session, stream.id, stream.definition_version)
+    return ok(_detail(stream, steps))
+
+
+@routes.post("/{streamId}/validate", response_model=Envelope[Validation])
+def validate(use: Use, org: Org, streamId: RecordId) -> Response:  # noqa: N803
+    """Everything that would make a run fail now, and what may be unwise."""
+    with use.database.read() as session:
+        stream = streams.get(session, org, streamId)
+        errors, warnings = plan.check_stream(session, use.storage, use.settings, stream)
+    return ok(
+        Validation(
+            valid=not errors,
+            errors=[Finding.model_validate(one) for one in errors],
+            warnings=[Finding.model_validate(one) for one in warnings],
+        )
+    )
+
+
+@routes.post("/{streamId}/runs", status_code=201, response_model=Envelope[RunCreated])
+def run(
+    use: Use,
+    org: Org,
+    streamId: RecordId,  # noqa: N803
+    body: Annotated[RunRequest | None, Body()] = None,
+    idempotency_key: Annotated[str | None, Header(min_length=1, max_length=255)] = None,
+) -> Response:
+    """Starts a run. The same `Idempotency-Key` gives the same run again."""
+    wanted = body or RunRequest()
+    digest = hashlib.sha256(to_json(wanted)).hexdigest()
+    with use.database.write() as session:
+        stream = streams.get(session, org, streamId)
+        known = None
+        if idempotency_key is not None:
+            key = (col(StreamRun.stream_id) == stream.id, col(StreamRun.idempotency_key) == idempotency_key)
+            known = session.exec(select(StreamRun).where(*key)).one_or_none()
+        if known is None:
+            streams.runnable(stream)
+            created = runs.create(
+                session,
+                stream,
+                trigger_type=wanted.trigger_type,
+                trigger_metadata=wanted.trigger_metadata,
+                idempotency_key=idempotency_key,
+                request_digest=digest,
+            )
+            created.submit_at = utc_now()
+            session.add(created)
+        elif known.request_digest != digest:
+            raise Conflict(
+                f"Idempotency-Key '{idempotency_key}' was used for run {known.id} with another body",
+                code="IDEMPOTENCY_KEY_REUSED",
+                run_id=known.id,
+            )
+        else:
+            created = known
+    if known is None:
+        use.launcher.submit(created.id)
+    facts = created.model_dump(include={"stream_id", "status", "current_step_order", "started_at", "created_at"})
+    return ok(RunCreated(run_id=created.id, **facts), "Stream run created successfully", status=201)
+
+
+@routes.get("/{streamId}/runs", response_model=Envelope[list[RunDetail]])
+def runs_of(use: Use, org: Org, streamId: RecordId, paging: PagingQuery) -> Response:  # noqa: N803
+    """The stream's runs, newest first."""
+    with use.database.read() as session:
+        stream = streams.get(session, org, streamId)
+        rows, total = runs.of_stream(session, stream.id, **paging.window)
+        counted = runs.metrics(session, [row.id for row in rows])
+    return paging.answer(rows, total, lambda row: shape_run(row, counted[row.id]))

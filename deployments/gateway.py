@@ -1,0 +1,142 @@
+"""The only module that speaks to Prefect's API for the facade: register, submit, cancel, look."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any, TypeVar
+from uuid import UUID
+
+import httpx
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+from prefect.states import Cancelling
+
+from deployments.schedules import deployment_schedules
+from models.errors import DependencyDown
+from models.settings import Settings
+
+ENTRYPOINT = "flows.entrypoint.run_stream"
+POOL_TYPE = "recon"
+ANSWER_SECONDS = 10
+"""How long a request of ours may wait for the engine; what it misses, the sweep does again."""
+
+BUSY = (429, 503)
+BUSY_DELAYS = (0.05, 0.1, 0.2, 0.4, 0.8)
+"""Seconds before a busy engine is asked again."""
+
+Answer = TypeVar("Answer")
+
+REFUSED_IN_NAMES = str.maketrans(dict.fromkeys('/%&<>"\\', " "))
+"""Prefect refuses these in names or can't show them in addresses."""
+
+
+class EngineGateway:
+    """Prefect as the facade needs it. Every call raises DependencyDown when its server does not answer."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._pool = settings.work_pool
+        self._client = SyncPrefectClient(
+            api=settings.effective_prefect_api_url, httpx_settings={"timeout": ANSWER_SECONDS}
+        )
+
+    def close(self) -> None:
+        self._client.__exit__(None, None, None)
+
+    def open(self) -> None:
+        self._client.__enter__()
+
+    def register(
+        self,
+        flow_name: str,
+        deployment_name: str,
+        *,
+        parameters: dict[str, Any],
+        description: str | None = None,
+        schedule: dict[str, Any] | None = None,
+        active: bool = True,
+        tags: Sequence[str] = (),
+    ) -> str:
+        """Creates or updates a deployment of the entrypoint under a flow of its own name; gives the deployment's id."""
+        _ask(self._ensure_pool)
+        flow_id = _ask(lambda: self._client.create_flow_from_name(flow_name))
+        deployment_id = _ask(
+            lambda: self._client.create_deployment(
+                flow_id=flow_id,
+                name=deployment_name,
+                entrypoint=ENTRYPOINT,
+                work_pool_name=self._pool,
+                parameters=parameters,
+                description=description,
+                schedules=deployment_schedules(schedule, active=active) if schedule else [],
+                paused=not active,
+                tags=list(tags),
+                enforce_parameter_schema=False,
+            )
+        )
+        return str(deployment_id)
+
+    def submit(self, deployment_id: str, *, parameters: dict[str, Any], name: str, idempotency_key: str) -> str | None:
+        """Asks for a run and gives its engine id; the same key gives the same one. None if the deployment is gone."""
+        try:
+            flow_run = _ask(
+                lambda: self._client.create_flow_run_from_deployment(
+                    UUID(deployment_id), parameters=parameters, name=name, idempotency_key=idempotency_key
+                )
+            )
+        except ObjectNotFound:
+            return None
+        return str(flow_run.id)
+
+    def cancel(self, engine_run_id: str) -> None:
+        """Asks the engine to end a run. One that has ended, or is unknown, is left alone."""
+        with suppress(ObjectNotFound):
+            _ask(lambda: self._client.set_flow_run_state(engine_run_id, Cancelling()))
+
+    def states(self, engine_run_ids: Sequence[str]) -> dict[str, str]:
+        """The state types (SCHEDULED, RUNNING, CRASHED, …) of the engine runs that the engine knows."""
+        wanted = FlowRunFilter(id=FlowRunFilterId(any_=[UUID(one) for one in engine_run_ids]))
+        found = _ask(lambda: self._client.read_flow_runs(flow_run_filter=wanted))
+        return {str(one.id): str(one.state_type.value) for one in found if one.state_type is not None}
+
+    def _ensure_pool(self) -> None:
+        try:
+            self._client.read_work_pool(self._pool)
+        except ObjectNotFound:
+            # The worker fills in the job template when it starts.
+            try:
+                self._client.create_work_pool(WorkPoolCreate(name=self._pool, type=POOL_TYPE))
+            except ObjectAlreadyExists:
+                return
+
+
+def engine_name(name: str, record_id: int) -> str:
+    """A name that Prefect takes and that no other record has."""
+    return f"{' '.join(name.translate(REFUSED_IN_NAMES).split())} ({record_id})".strip()
+
+
+def _ask(call: Callable[[], Answer]) -> Answer:
+    """What the call gives; asked again, soon, while the engine is busy. Every call of ours may be repeated.
+
+    Prefect's server on SQLite answers 503 when two writers meet. The client's own retries would keep a request waiting for
+    minutes.
+    """
+    for delay in (*BUSY_DELAYS, None):
+        try:
+            with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+                return call()
+        except httpx.HTTPStatusError as error:
+            asked, answer = error.request, error.response
+            if answer.status_code not in BUSY or delay is None:
+                raise DependencyDown(
+                    f"The workflow engine answered {answer.status_code} to {asked.method} {asked.url.path}: "
+                    f"{answer.text[:200]}"
+                ) from error
+            time.sleep(delay)
+        except httpx.TransportError as error:
+            raise DependencyDown(f"The workflow engine does not answer: {type(error).__name__}") from error
+    raise AssertionError("the last delay is None")

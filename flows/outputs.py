@@ -1,0 +1,212 @@
+"""From an outcome to what stays: blobs first, then artifacts, breaks, lineage and COMPLETED in one commit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+from sqlmodel import Session
+
+from flows.workplace import Workplace
+from matching.outcome import Outcome
+from models import breaks, runs
+from models.artifacts import Artifact, ArtifactType, LineageEvent, LineageEventType
+from models.base import utc_now
+from models.files import FileKind, FileStatus, StoredFile
+from models.lifecycle import StepRunStatus
+from models.plan import ResolvedInput
+from models.reconciliations import Reconciliation
+from models.runs import StepRun, StreamRun
+from models.storage import Blob
+from models.tabular import schema_snapshot, write_csv, write_parquet
+
+BREAKS_AT_ONCE = 10_000
+
+
+@dataclass(frozen=True)
+class Published:
+    """One artifact whose blobs are in the storage; `twin` is the Parquet that a later step reads, `blob` what a download gives."""
+
+    artifact_type: ArtifactType
+    filename: str
+    content_type: str
+    blob: Blob
+    twin: Blob
+    row_count: int
+    columns: list[str]
+    schema: list[dict[str, Any]]
+
+
+def attempt_prefix(run: StreamRun, step_order: int, attempt_no: int) -> str:
+    """Where one attempt writes; no two attempts share it."""
+    return f"org-{run.organization_id}/stream-{run.stream_id}/run-{run.id}/step-{step_order}/attempt-{attempt_no}"
+
+
+def publish(place: Workplace, run: StreamRun, step_order: int, attempt_no: int, outcome: Outcome) -> list[Published]:
+    """Writes the blobs of every artifact; nothing refers to them before `commit`."""
+    prefix = attempt_prefix(run, step_order, attempt_no)
+    frames = {
+        ArtifactType.MATCHED: outcome.matches,
+        ArtifactType.UNMATCHED_SOURCE: outcome.unmatched_source,
+        ArtifactType.UNMATCHED_TARGET: outcome.unmatched_target,
+        ArtifactType.EXCEPTIONS: outcome.breaks,
+    }
+    return [
+        _publish_one(place, prefix, artifact_type, f"stream_{run.id}_step_{step_order}", frame)
+        for artifact_type, frame in frames.items()
+    ]
+
+
+def _publish_one(
+    place: Workplace, prefix: str, artifact_type: ArtifactType, stem: str, frame: pl.DataFrame
+) -> Published:
+    name = f"{stem}_{artifact_type.lower()}"
+    with place.storage.scratch() as scratch:
+        parquet = scratch / f"{name}.parquet"
+        write_parquet(frame, parquet)
+        twin = blob = place.storage.put_file(parquet, f"{prefix}/{parquet.name}")
+        filename, content_type = parquet.name, "application/vnd.apache.parquet"
+        if artifact_type is not ArtifactType.MATCHED:
+            text = scratch / f"{name}.csv"
+            write_csv(frame, text)
+            blob = place.storage.put_file(text, f"{prefix}/{text.name}")
+            filename, content_type = text.name, "text/csv"
+    return Published(
+        artifact_type, filename, content_type, blob, twin, frame.height, frame.columns, schema_snapshot(frame.lazy())
+    )
+
+
+def commit(
+    place: Workplace,
+    run: StreamRun,
+    step_run: StepRun,
+    attempt_key: str,
+    inputs: dict[str, ResolvedInput],
+    outcome: Outcome,
+    published: list[Published],
+) -> bool:
+    """Makes the attempt's result true in one transaction. False, and nothing written, if the attempt no longer holds the step."""
+    counted = outcome.statistics
+    now = utc_now()
+    with place.database.write() as session:
+        held = runs.move_step(
+            session,
+            step_run.id,
+            StepRunStatus.COMPLETED,
+            held_by=attempt_key,
+            progress=100,
+            completed_at=now,
+            matched_records=counted.matched_records,
+            exception_count=counted.exception_count,
+        )
+        if not held:
+            session.rollback()
+            return False
+        _record_inputs(session, run, step_run, inputs)
+        _record_artifacts(session, run, step_run, published)
+        reconciliation = session.get_one(Reconciliation, step_run.reconciliation_id)
+        reconciliation.source_file_id = inputs["source"].file.id
+        reconciliation.target_file_id = inputs["target"].file.id
+        reconciliation.total_source_records = counted.total_source_records
+        reconciliation.total_target_records = counted.total_target_records
+        reconciliation.matched_records = counted.matched_records
+        reconciliation.unmatched_source_records = counted.unmatched_source_records
+        reconciliation.unmatched_target_records = counted.unmatched_target_records
+        reconciliation.exception_count = counted.exception_count
+        reconciliation.match_rate = counted.match_rate
+        reconciliation.updated_at = now
+        session.add(reconciliation)
+        for rows in _break_rows(outcome.breaks, run, step_run):
+            breaks.insert(session, rows)
+    return True
+
+
+def _record_inputs(session: Session, run: StreamRun, step_run: StepRun, inputs: dict[str, ResolvedInput]) -> None:
+    for side, resolved in inputs.items():
+        session.add(
+            LineageEvent(
+                run_id=run.id,
+                event_type=LineageEventType.INPUT_READ
+                if resolved.artifact_id is None
+                else LineageEventType.ARTIFACT_READ,
+                file_id=resolved.file.id,
+                artifact_id=resolved.artifact_id,
+                upstream_step_run_id=resolved.upstream_step_run_id,
+                downstream_step_run_id=step_run.id,
+                facts={"side": side, "checksum": resolved.file.checksum, "attempt": step_run.attempt_no},
+            )
+        )
+
+
+def _record_artifacts(session: Session, run: StreamRun, step_run: StepRun, published: list[Published]) -> None:
+    for one in published:
+        stored = StoredFile(
+            organization_id=run.organization_id,
+            kind=FileKind.ARTIFACT,
+            original_filename=one.filename,
+            content_type=one.content_type,
+            file_size=one.blob.size,
+            status=FileStatus.PROCESSED,
+            headers=one.columns,
+            row_count=one.row_count,
+            column_count=len(one.columns),
+            storage_path=one.blob.path,
+            twin_path=one.twin.path,
+            checksum=one.blob.checksum,
+        )
+        session.add(stored)
+        session.flush()
+        artifact = Artifact(
+            step_run_id=step_run.id,
+            artifact_type=one.artifact_type,
+            file_id=stored.id,
+            storage_path=one.blob.path,
+            checksum=one.blob.checksum,
+            row_count=one.row_count,
+            schema_snapshot=one.schema,
+        )
+        session.add(artifact)
+        session.flush()
+        session.add(
+            LineageEvent(
+                run_id=run.id,
+                event_type=LineageEventType.ARTIFACT_PUBLISHED,
+                file_id=stored.id,
+                artifact_id=artifact.id,
+                upstream_step_run_id=step_run.id,
+                facts={
+                    "artifactType": one.artifact_type,
+                    "checksum": one.blob.checksum,
+                    "twinChecksum": one.twin.checksum,
+                    "rowCount": one.row_count,
+                },
+            )
+        )
+
+
+def _break_rows(frame: pl.DataFrame, run: StreamRun, step_run: StepRun) -> Iterator[list[dict[str, Any]]]:
+    now = utc_now()
+    shaped = frame.select(
+        "type",
+        "severity",
+        pl.col("field").alias("field_name"),
+        "source_value",
+        "target_value",
+        "delta",
+        pl.col("key").alias("key_text"),
+        "source_file_id",
+        "source_row",
+        "target_file_id",
+        "target_row",
+        "description",
+        organization_id=pl.lit(run.organization_id),
+        reconciliation_id=pl.lit(step_run.reconciliation_id),
+        step_run_id=pl.lit(step_run.id),
+        status=pl.lit(str(breaks.BreakStatus.OPEN)),
+        created_at=pl.lit(now),
+        updated_at=pl.lit(now),
+    )
+    for part in shaped.iter_slices(BREAKS_AT_ONCE):
+        yield part.to_dicts()

@@ -1,0 +1,157 @@
+"""Inputs as the engine holds them: record identity, values as texts, transforms, whole records of chosen rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import polars.selectors as cs
+
+from matching.errors import ColumnNotFound, RuleInvalid
+from matching.identity import FILE_ID, REASON, RESERVED, ROW
+from matching.spec import Transform
+
+Positions = npt.NDArray[np.uint32]
+"""Rows of a `Side.frame`."""
+
+_VALUE = "value"
+"""A name to work under: a column's own may look like a pattern to Polars (`*`, `^x$`)."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """One input, with the columns that its rules name held in memory.
+
+    `frame` has `_recon_file_id`, `_recon_row` (Int64) and those columns as they came, ordered by identity, in one chunk.
+    `scan_rows[p]` is the row that position p has in `scan`; None where both orders are the same.
+    """
+
+    name: str
+    scan: pl.LazyFrame
+    columns: tuple[str, ...]
+    """The input's own columns, in order."""
+    frame: pl.DataFrame
+    scan_rows: Positions | None
+
+    @property
+    def height(self) -> int:
+        return self.frame.height
+
+    def values(self, field: str, positions: Positions | None = None) -> pl.Series:
+        """A field's values as they came, of all rows or of those at `positions`, in their order."""
+        column = self.frame.get_column(field).alias(_VALUE)
+        return column if positions is None else column.gather(positions)
+
+    def whole_records(self, positions: Positions, reasons: pl.Series) -> pl.DataFrame:
+        """Every column of the rows at `positions` (ascending), then identity and `_recon_reason`, by identity."""
+        rows = positions if self.scan_rows is None else self.scan_rows[positions]
+        index = _unused_name("_recon_index", self.columns)
+        wanted = pl.LazyFrame({index: pl.Series(rows, dtype=pl.get_index_type()), REASON: reasons.cast(pl.String)})
+        records = self.scan.with_row_index(index).join(wanted, on=index, how="inner")
+        return records.sort(FILE_ID, ROW).select(_exactly(self.columns), FILE_ID, ROW, REASON).collect()
+
+
+def read_side(name: str, scan: pl.LazyFrame, fields: Sequence[str]) -> Side:
+    """Reads identity and `fields` of an input; `_recon_reason` of an earlier step is dropped.
+
+    Raises ColumnNotFound for a field or an identity column that is not there, RuleInvalid for one whose values have no text.
+    """
+    schema = scan.collect_schema()
+    missing = [one for one in (*fields, FILE_ID, ROW) if one not in schema or one == REASON]
+    columns = tuple(one for one in schema.names() if one not in RESERVED)
+    if missing:
+        raise ColumnNotFound(name, missing, columns)
+    for field in fields:
+        if schema[field].is_nested() or isinstance(schema[field], (pl.Binary, pl.Object)):
+            raise RuleInvalid(
+                f"Column '{field}' of {name} is {schema[field]}: only plain values can be matched",
+                side=name,
+                column=field,
+                type=str(schema[field]),
+            )
+    identity = [pl.col(FILE_ID).cast(pl.Int64), pl.col(ROW).cast(pl.Int64)]
+    scan = scan.select(_exactly(columns), *identity)
+    needed = list(dict.fromkeys(one for one in fields if one in columns))
+    # One chunk: picking rows from many is ten times slower.
+    frame = scan.select(FILE_ID, ROW, _exactly(needed)).collect().rechunk()
+    scan_rows: Positions | None = None
+    if not _in_identity_order(frame):
+        scan_rows = frame.select(pl.arg_sort_by(FILE_ID, ROW)).to_series().cast(pl.UInt32).to_numpy()
+        frame = frame[scan_rows].rechunk()
+    return Side(name, scan, columns, frame, scan_rows)
+
+
+def _in_identity_order(frame: pl.DataFrame) -> bool:
+    before_file, before_row = pl.col(FILE_ID).shift(), pl.col(ROW).shift()
+    ordered = (before_file < pl.col(FILE_ID)) | ((before_file == pl.col(FILE_ID)) & (before_row < pl.col(ROW)))
+    return bool(frame.select(ordered.all()).item())
+
+
+def _exactly(names: Sequence[str]) -> pl.Expr:
+    return cs.by_name(*names).as_expr()
+
+
+def _unused_name(wish: str, taken: Iterable[str]) -> str:
+    names = set(taken)
+    while wish in names:
+        wish += "_"
+    return wish
+
+
+def rendered(column: pl.Series) -> pl.Series:
+    """The values as texts, which is what they are compared by; null stays null.
+
+    Whole floats without a point (`1001`), others with the fewest digits that give them back; Decimals with their scale
+    (`40.00`); `true` and `false`; ISO dates and date-times (`2024-01-15T10:30:00`, a fraction only where there is one), those
+    with a zone in UTC with `Z`.
+    """
+    dtype = column.dtype
+    if isinstance(dtype, pl.String):
+        return column
+    value = pl.col(_VALUE)
+    if dtype.is_float():
+        whole = (value == value.floor()) & (value.abs() < 2**63)
+        text = pl.when(whole).then(value.cast(pl.Int64, strict=False).cast(pl.String)).otherwise(value.cast(pl.String))
+    elif isinstance(dtype, pl.Datetime):
+        if dtype.time_zone is None:
+            text = value.dt.strftime("%Y-%m-%dT%H:%M:%S%.f")
+        else:
+            text = value.dt.convert_time_zone("UTC").dt.strftime("%Y-%m-%dT%H:%M:%S%.fZ")
+    elif isinstance(dtype, pl.Time):
+        text = value.dt.strftime("%H:%M:%S%.f")
+    elif isinstance(dtype, pl.Duration):
+        text = value.dt.to_string("iso")
+    else:
+        text = value.cast(pl.String)
+    return column.alias(_VALUE).to_frame().select(text).to_series()
+
+
+def transformed(column: pl.Series, transforms: Sequence[Transform]) -> pl.Series:
+    """The values' texts after a chain of transforms."""
+    value = pl.col(_VALUE)
+    for transform in transforms:
+        value = _TRANSFORMS[transform](value)
+    return rendered(column).alias(_VALUE).to_frame().select(value).to_series()
+
+
+def _trim(text: pl.Expr) -> pl.Expr:
+    return text.str.strip_chars()
+
+
+def _upper(text: pl.Expr) -> pl.Expr:
+    return text.str.to_uppercase()
+
+
+_TRANSFORMS: dict[Transform, Callable[[pl.Expr], pl.Expr]] = {Transform.TRIM: _trim, Transform.UPPER: _upper}
+
+
+def comparable(source: pl.Series, target: pl.Series, transforms: Sequence[Transform]) -> tuple[pl.Series, pl.Series]:
+    """Both columns in one type in which values are equal exactly where their texts, after the transforms, are."""
+    dtype = source.dtype
+    plain = dtype.is_integer() or isinstance(dtype, (pl.String, pl.Boolean, pl.Date))
+    if plain and dtype == target.dtype and not transforms:
+        return source, target
+    return transformed(source, transforms), transformed(target, transforms)

@@ -1,0 +1,1 @@
+"""What is stored, and how: records, blobs, tabular formats, plans."""

@@ -1,0 +1,300 @@
+"""Runs and step runs: tables, and the transitions that keep them true whoever writes at the same time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import UniqueConstraint, func, update
+from sqlalchemy import select as select_columns
+from sqlmodel import Field, Session, SQLModel, col, select
+
+from models.artifacts import Artifact
+from models.base import big_integer, json_column, primary_key, reference, time_column, utc_now
+from models.errors import NotFound
+from models.lifecycle import (
+    STEP_OPEN,
+    RunStatus,
+    StepRunStatus,
+    roll_up,
+    runs_before,
+    steps_before,
+)
+from models.reconciliations import Origin, Reconciliation
+from models.rules import StoredRuleSet
+from models.streams import Step, Stream, StreamInputType, TriggerType, steps_of
+
+
+class StreamRun(SQLModel, table=True):
+    """One execution of one definition version with pinned rule set versions. `engine_run_id` never leaves the server."""
+
+    __tablename__ = "runs"  # pyright: ignore[reportAssignmentType]
+    __table_args__ = (UniqueConstraint("stream_id", "idempotency_key"),)
+
+    id: int = primary_key()
+    organization_id: int = reference("organizations.id")
+    stream_id: int = reference("streams.id")
+    definition_version: int
+    rule_set_versions: dict[str, int] = json_column(nullable=False)
+    status: str = Field(default=RunStatus.PENDING, index=True)
+    current_step_order: int = 0
+    trigger_type: str = Field(default=TriggerType.MANUAL)
+    trigger_metadata: dict[str, Any] | None = json_column()
+    engine_run_id: str | None = Field(default=None, unique=True)
+    submit_at: datetime | None = time_column(nullable=True)
+    idempotency_key: str | None = None
+    request_digest: str | None = None
+    error_message: str | None = None
+    started_at: datetime | None = time_column(nullable=True)
+    completed_at: datetime | None = time_column(nullable=True)
+    created_at: datetime = time_column()
+    updated_at: datetime = time_column()
+
+
+class StepRun(SQLModel, table=True):
+    """One step of one run. `attempt_no` counts from 1; `progress` is 0..100."""
+
+    __tablename__ = "step_runs"  # pyright: ignore[reportAssignmentType]
+    __table_args__ = (UniqueConstraint("run_id", "step_order"),)
+
+    id: int = primary_key()
+    run_id: int = reference("runs.id")
+    step_id: int = reference("steps.id")
+    step_order: int
+    status: str = Field(default=StepRunStatus.PENDING)
+    attempt_no: int = 1
+    attempt_key: str | None = None
+    progress: int = 0
+    reconciliation_id: int = reference("reconciliations.id")
+    matched_records: int = big_integer()
+    exception_count: int = big_integer()
+    error_message: str | None = None
+    error_class: str | None = None
+    started_at: datetime | None = time_column(nullable=True)
+    completed_at: datetime | None = time_column(nullable=True)
+    created_at: datetime = time_column()
+    updated_at: datetime = time_column()
+
+
+def get(session: Session, organization_id: int, run_id: int) -> StreamRun:
+    """The run; raises NotFound where it is not the organization's."""
+    found = session.get(StreamRun, run_id)
+    if found is None or found.organization_id != organization_id:
+        raise NotFound("StreamRun", run_id)
+    return found
+
+
+def get_step_run(session: Session, organization_id: int, step_run_id: int) -> StepRun:
+    """The step run; raises NotFound where it is not the organization's."""
+    found = session.get(StepRun, step_run_id)
+    run = None if found is None else session.get(StreamRun, found.run_id)
+    if found is None or run is None or run.organization_id != organization_id:
+        raise NotFound("StepRun", step_run_id)
+    return found
+
+
+def step_runs(
+    session: Session, run_id: int, *, offset: int = 0, limit: int | None = None
+) -> tuple[Sequence[StepRun], int]:
+    """The step runs of a run in step order, and how many there are."""
+    mine = col(StepRun.run_id) == run_id
+    total = session.exec(select(func.count()).select_from(StepRun).where(mine)).one()
+    page = select(StepRun).where(mine).order_by(col(StepRun.step_order)).offset(offset).limit(limit)
+    return session.exec(page).all(), total
+
+
+def of_stream(
+    session: Session, stream_id: int, *, offset: int = 0, limit: int | None = None
+) -> tuple[Sequence[StreamRun], int]:
+    """The runs of a stream, newest first, and how many there are."""
+    mine = col(StreamRun.stream_id) == stream_id
+    total = session.exec(select(func.count()).select_from(StreamRun).where(mine)).one()
+    page = select(StreamRun).where(mine).order_by(col(StreamRun.id).desc()).offset(offset).limit(limit)
+    return session.exec(page).all(), total
+
+
+def create(
+    session: Session,
+    stream: Stream,
+    *,
+    trigger_type: TriggerType,
+    trigger_metadata: dict[str, Any] | None = None,
+    engine_run_id: str | None = None,
+    idempotency_key: str | None = None,
+    request_digest: str | None = None,
+    reconciliation: Reconciliation | None = None,
+) -> StreamRun:
+    """Writes a PENDING run with its step runs and their reconciliations, pinned to the versions of this moment.
+
+    `reconciliation` is given for an implicit one-step stream: the legacy record that the step run stands behind.
+    """
+    steps = steps_of(session, stream.id, stream.definition_version)
+    rule_sets = select(StoredRuleSet.id, StoredRuleSet.version).where(
+        col(StoredRuleSet.id).in_([step.rule_set_id for step in steps])
+    )
+    run = StreamRun(
+        organization_id=stream.organization_id,
+        stream_id=stream.id,
+        definition_version=stream.definition_version,
+        rule_set_versions={str(one): version for one, version in session.exec(rule_sets).all()},
+        trigger_type=trigger_type,
+        trigger_metadata=trigger_metadata,
+        engine_run_id=engine_run_id,
+        idempotency_key=idempotency_key,
+        request_digest=request_digest,
+    )
+    session.add(run)
+    session.flush()
+    for step in steps:
+        behind = reconciliation or _reconciliation(session, stream, run, step)
+        step_run = StepRun(run_id=run.id, step_id=step.id, step_order=step.step_order, reconciliation_id=behind.id)
+        session.add(step_run)
+        session.flush()
+        behind.step_run_id = step_run.id
+        session.add(behind)
+    return run
+
+
+def _reconciliation(session: Session, stream: Stream, run: StreamRun, step: Step) -> Reconciliation:
+    record = Reconciliation(
+        organization_id=stream.organization_id,
+        origin=Origin.STREAM,
+        name=f"{stream.name} · run {run.id} · {step.name}",
+        domain=stream.domain,
+        source_file_id=step.source_id if step.source_type == StreamInputType.FILE else None,
+        target_file_id=step.target_id if step.target_type == StreamInputType.FILE else None,
+        rule_set_id=step.rule_set_id,
+    )
+    session.add(record)
+    session.flush()
+    return record
+
+
+def move(session: Session, run_id: int, status: RunStatus, **values: Any) -> bool:
+    """Moves a run to `status` if its state allows that; False if it does not (it was cancelled, say)."""
+    changed = session.execute(
+        update(StreamRun)
+        .where(col(StreamRun.id) == run_id, col(StreamRun.status).in_(runs_before(status)))
+        .values(status=status, updated_at=utc_now(), **values)
+    )
+    return _rows(changed) == 1
+
+
+def move_step(
+    session: Session, step_run_id: int, status: StepRunStatus, *, held_by: str | None = None, **values: Any
+) -> bool:
+    """Moves a step run to `status` if its state allows that and, where `held_by` is given, that attempt still holds it."""
+    where = [col(StepRun.id) == step_run_id, col(StepRun.status).in_(steps_before(status))]
+    if held_by is not None:
+        where.append(col(StepRun.attempt_key) == held_by)
+    changed = session.execute(update(StepRun).where(*where).values(status=status, updated_at=utc_now(), **values))
+    return _rows(changed) == 1
+
+
+def note_progress(session: Session, step_run_id: int, attempt_key: str, progress: int) -> bool:
+    """Records how far an attempt is; False if it doesn't hold the step run any more."""
+    changed = session.execute(
+        update(StepRun)
+        .where(
+            col(StepRun.id) == step_run_id,
+            col(StepRun.attempt_key) == attempt_key,
+            col(StepRun.status) == StepRunStatus.IN_PROGRESS,
+        )
+        .values(progress=progress, updated_at=utc_now())
+    )
+    return _rows(changed) == 1
+
+
+def close(session: Session, run_id: int, error_message: str | None = None) -> RunStatus:
+    """Rolls the step runs up into the run's end state; call it when every step run is terminal."""
+    joined = (
+        select(StepRun, Step)
+        .join(Step, col(StepRun.step_id) == col(Step.id))
+        .where(col(StepRun.run_id) == run_id)
+        .order_by(col(StepRun.step_order))
+    )
+    pairs = session.exec(joined).all()
+    end = roll_up((StepRunStatus(step_run.status), step.tolerated) for step_run, step in pairs)
+    failures = [
+        f"Step {step_run.step_order} ({step.name}): {step_run.error_class}: {step_run.error_message}"
+        for step_run, step in pairs
+        if step_run.status == StepRunStatus.FAILED
+    ]
+    message = error_message or "; ".join(failures) or None
+    move(session, run_id, end, completed_at=utc_now(), error_message=message)
+    return end
+
+
+def cancel(session: Session, run_id: int, *, at: datetime) -> bool:
+    """Cancels a run and every step of it that is not terminal; False if the run's state does not allow it."""
+    if not move(session, run_id, RunStatus.CANCELED, completed_at=at):
+        return False
+    _end_open_steps(session, run_id, StepRunStatus.CANCELED, at)
+    return True
+
+
+def skip_open_steps(session: Session, run_id: int) -> None:
+    """Skips every step of a run that has not started."""
+    session.execute(
+        update(StepRun)
+        .where(col(StepRun.run_id) == run_id, col(StepRun.status) == StepRunStatus.PENDING)
+        .values(status=StepRunStatus.SKIPPED, updated_at=utc_now(), completed_at=utc_now())
+    )
+
+
+def _end_open_steps(session: Session, run_id: int, status: StepRunStatus, at: datetime) -> None:
+    session.execute(
+        update(StepRun)
+        .where(col(StepRun.run_id) == run_id, col(StepRun.status).in_(STEP_OPEN))
+        .values(status=status, updated_at=at, completed_at=at, attempt_key=None)
+    )
+
+
+def _rows(result: Any) -> int:
+    return int(result.rowcount)
+
+
+def note_step_started(session: Session, run_id: int, step_order: int) -> None:
+    """The run's current step order is the highest one started."""
+    session.execute(
+        update(StreamRun)
+        .where(col(StreamRun.id) == run_id, col(StreamRun.current_step_order) < step_order)
+        .values(current_step_order=step_order, updated_at=utc_now())
+    )
+
+
+def artifact_files(session: Session, step_run_id: int) -> dict[str, int]:
+    """The file ids of a step run's artifacts by artifact type."""
+    chosen = select(Artifact.artifact_type, Artifact.file_id).where(col(Artifact.step_run_id) == step_run_id)
+    return dict(session.exec(chosen).all())
+
+
+@dataclass(frozen=True)
+class RunMetrics:
+    """Counts over the step runs of one run; records are source records matched, summed over the steps."""
+
+    total_steps: int
+    completed_steps: int
+    failed_steps: int
+    matched_records: int
+    exception_count: int
+
+
+def metrics(session: Session, run_ids: Sequence[int]) -> dict[int, RunMetrics]:
+    """The metrics of several runs."""
+    status = col(StepRun.status)
+    counted = (
+        select_columns(
+            col(StepRun.run_id),
+            func.count(),
+            func.count().filter(status == StepRunStatus.COMPLETED),
+            func.count().filter(status == StepRunStatus.FAILED),
+            func.coalesce(func.sum(col(StepRun.matched_records)), 0),
+            func.coalesce(func.sum(col(StepRun.exception_count)), 0),
+        )
+        .where(col(StepRun.run_id).in_(run_ids))
+        .group_by(col(StepRun.run_id))
+    )
+    return {row[0]: RunMetrics(*(int(one) for one in row[1:])) for row in session.execute(counted).all()}

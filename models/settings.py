@@ -1,0 +1,70 @@
+"""All settings, read from `RECON_*` once and passed in from there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Sizes are bytes, times are seconds, unless a name says otherwise."""
+
+    model_config = SettingsConfigDict(env_prefix="RECON_", extra="ignore")
+
+    data_dir: Path = Field(default=Path(".recon"), description="where the embedded database and files live")
+    database_url: str | None = Field(default=None, description="SQLAlchemy URL; default: SQLite in the data directory")
+    storage_url: str | None = Field(
+        default=None, description="fsspec URL of the blobs; default: `files` in the data directory"
+    )
+    storage_endpoint_url: str | None = Field(default=None, description="endpoint of an S3 server other than AWS")
+    storage_access_key: SecretStr | None = None
+    storage_secret_key: SecretStr | None = None
+    storage_region: str = "us-east-1"
+
+    host: str = Field(default="127.0.0.1", description="where the API and the Prefect server listen")
+    api_port: int = 8080
+    prefect_port: int = 4200
+    public_url: str | None = Field(default=None, description="base of download links; default: the API's own address")
+    prefect_api_url: str | None = Field(default=None, description="an engine's API; default: the embedded server's")
+    work_pool: str = "recon"
+    worker_limit: int = Field(default=8, gt=0, description="flow runs that one worker executes at the same time")
+    worker_query: float = Field(default=0.3, gt=0, description="how often a worker asks for runs that are due")
+    worker_grace: float = Field(default=1.0, gt=0, description="from the order to end a flow run to its SIGKILL")
+
+    upload_limit: int = Field(default=2 * 1024**3, gt=0)
+    large_file_rows: int = Field(
+        default=1_000_000, gt=0, description="above this `validate` warns STEP_TARGET_FILE_LARGE"
+    )
+    start_wait: float = Field(default=10.0, ge=0, description="how long a legacy start waits for the end of its run")
+    retry_base: float = Field(
+        default=1.0, gt=0, description="delay before the first retry of a step; doubles each time"
+    )
+    retry_ceiling: float = Field(default=60.0, gt=0)
+    streams_enabled: bool = True
+    cors_origins: list[str] = ["http://localhost:5173", "http://localhost:3000"]
+
+    @property
+    def effective_database_url(self) -> str:
+        """The database URL, the embedded default filled in."""
+        return self.database_url or f"sqlite:///{self.data_dir.resolve() / 'recon.db'}"
+
+    @property
+    def effective_storage_url(self) -> str:
+        """The storage URL, the embedded default filled in."""
+        return self.storage_url or str(self.data_dir.resolve() / "files")
+
+    @property
+    def effective_prefect_api_url(self) -> str:
+        return self.prefect_api_url or f"http://{self._reachable_host}:{self.prefect_port}/api"
+
+    @property
+    def effective_public_url(self) -> str:
+        return (self.public_url or f"http://{self._reachable_host}:{self.api_port}").rstrip("/")
+
+    @property
+    def _reachable_host(self) -> str:
+        """An address to connect to: a wildcard is one to listen on only."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104
+        return f"[{host}]" if ":" in host else host

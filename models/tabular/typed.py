@@ -1,0 +1,61 @@
+"""Parquet: its types stay what they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+import polars.selectors as cs
+
+from models.errors import FileUnreadable
+from models.tabular.writers import write_parquet
+
+
+def read_parquet(path: Path, twin: Path) -> list[str]:
+    """Rewrites a Parquet file as a twin; the types stay, but for those that mean text: dictionaries, enums, and bytes.
+
+    Bytes become String if all of a column are UTF-8, hexadecimal digits otherwise; a column without a type is String. Raises
+    FileUnreadable on what is not Parquet, on nested columns, on a column without a name, and on a NUL in a text.
+    """
+    try:
+        frame = pl.scan_parquet(path, glob=False)
+        schema = frame.collect_schema()
+        _refuse(schema)
+        write_parquet(frame.select(_plain(frame, name, dtype) for name, dtype in schema.items()), twin)
+        texts = pl.scan_parquet(twin, glob=False).select(cs.string().str.contains("\0", literal=True).any())
+        nul = [
+            name for name, found in next(texts.collect(engine="streaming").iter_rows(named=True), {}).items() if found
+        ]
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise FileUnreadable(f"Not a readable Parquet file: {first_line(error)}") from error
+    if nul:
+        raise FileUnreadable(f"Column '{nul[0]}' holds a NUL character", column=nul[0])
+    return schema.names()
+
+
+def _refuse(schema: pl.Schema) -> None:
+    nested = [name for name, dtype in schema.items() if dtype.is_nested() or isinstance(dtype, pl.Object)]
+    if nested:
+        names = ", ".join(f"'{name}'" for name in nested)
+        raise FileUnreadable(f"Column {names} is nested; a table of plain columns is expected", columns=nested)
+    unnamed = [position for position, name in enumerate(schema, start=1) if not name.strip()]
+    if unnamed:
+        raise FileUnreadable(f"Column {unnamed[0]} has no name", column=unnamed[0])
+
+
+def _plain(frame: pl.LazyFrame, name: str, dtype: pl.DataType) -> pl.Expr:
+    column = pl.col(name)
+    if isinstance(dtype, (pl.Categorical, pl.Enum, pl.Null)):
+        return column.cast(pl.String)
+    if isinstance(dtype, pl.Binary):
+        try:
+            frame.select(column.cast(pl.String).str.len_bytes().max()).collect(engine="streaming")
+        except pl.exceptions.ComputeError:
+            return column.bin.encode("hex")
+        return column.cast(pl.String)
+    return column
+
+
+def first_line(error: Exception) -> str:
+    """What a library says, without its advice."""
+    return str(error).strip().partition("\n")[0]

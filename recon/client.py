@@ -1,0 +1,122 @@
+"""The REST API from Python: what the demo needs of it."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from models.errors import DependencyDown, ReconError
+
+_ENDED = ("COMPLETED", "PARTIAL_FAILED", "FAILED", "CANCELED")
+_POLL = 0.1
+
+
+class RequestRefused(ReconError):
+    """The API answered with an error; `code` is the API's."""
+
+    code = "REQUEST_REFUSED"
+
+
+class Client:
+    """Speaks to the API at `base_url`, such as `http://127.0.0.1:8080`.
+
+    Every method raises `RequestRefused` where the API refuses and `DependencyDown` where it can't be reached, and returns
+    the `data` of the envelope.
+    """
+
+    def __init__(self, base_url: str) -> None:
+        self.base_url = base_url.rstrip("/")
+        self._http = httpx.Client(base_url=self.base_url, timeout=120.0)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._http.close()
+
+    def upload(self, path: Path) -> dict[str, Any]:
+        """The uploaded file's record. A file that the API could not read is a `RequestRefused` too."""
+        with path.open("rb") as file:
+            stored = self._data("POST", "/api/v1/files/upload/single", files={"file": (path.name, file, "text/csv")})
+        if stored["status"] != "PROCESSED":
+            raise RequestRefused(f"{path.name} was not read: {stored['processingError']}", file=path.name)
+        return stored
+
+    def create_rule_set(self, definition: dict[str, Any]) -> dict[str, Any]:
+        return self._data("POST", "/api/v1/rules", json=definition)
+
+    def create_stream(self, definition: dict[str, Any]) -> dict[str, Any]:
+        return self._data("POST", "/api/v1/streams", json=definition)
+
+    def start_run(self, stream_id: int, metadata: dict[str, Any]) -> int:
+        """The run's id."""
+        body = {"triggerType": "MANUAL", "triggerMetadata": metadata}
+        return self._data("POST", f"/api/v1/streams/{stream_id}/runs", json=body)["runId"]
+
+    def run(self, run_id: int) -> dict[str, Any]:
+        return self._data("GET", f"/api/v1/stream-runs/{run_id}")
+
+    def steps(self, run_id: int) -> list[dict[str, Any]]:
+        return self._data("GET", f"/api/v1/stream-runs/{run_id}/steps")
+
+    def artifacts(self, step_run_id: int) -> list[dict[str, Any]]:
+        return self._data("GET", f"/api/v1/step-runs/{step_run_id}/artifacts")
+
+    def wait(self, run_id: int, seconds: float, progress: Callable[[list[dict[str, Any]]], None]) -> dict[str, Any]:
+        """Polls until the run has ended, calling `progress` with its steps. Raises `DependencyDown` after `seconds`."""
+        deadline = time.monotonic() + seconds
+        while True:
+            run = self.run(run_id)
+            progress(self.steps(run_id))
+            if run["status"] in _ENDED:
+                return run
+            if time.monotonic() > deadline:
+                raise DependencyDown(f"Run {run_id} is still {run['status']} after {seconds:.0f} s", run_id=run_id)
+            time.sleep(_POLL)
+
+    def download(self, url: str, path: Path) -> str:
+        """Writes what the URL gives by default; returns `sha256:` and the digest of those bytes."""
+        digest = hashlib.sha256()
+        try:
+            with self._http.stream("GET", url) as response, path.open("wb") as file:
+                if not response.is_success:
+                    response.read()
+                    self._refuse("GET", url, response)
+                for chunk in response.iter_bytes():
+                    digest.update(chunk)
+                    file.write(chunk)
+        except httpx.TransportError as error:
+            raise self._unreachable(url, error) from error
+        return f"sha256:{digest.hexdigest()}"
+
+    def _data(self, method: str, path: str, **options: Any) -> Any:
+        try:
+            response = self._http.request(method, path, **options)
+        except httpx.TransportError as error:
+            raise self._unreachable(path, error) from error
+        if not response.is_success:
+            self._refuse(method, path, response)
+        return response.json()["data"]
+
+    def _unreachable(self, path: str, error: httpx.TransportError) -> DependencyDown:
+        return DependencyDown(f"The API at {self.base_url} does not answer {path}: {error}")
+
+    @staticmethod
+    def _refuse(method: str, path: str, response: httpx.Response) -> None:
+        try:
+            body: dict[str, Any] = response.json()
+        except ValueError:
+            body = {"message": response.text[:500]}
+        raise RequestRefused(
+            f"{method} {path} was answered {response.status_code} {body.get('error', '')}: {body.get('message')}",
+            fields={str(name): str(text) for name, text in (body.get("data") or {}).items()},
+            status=response.status_code,
+        )

@@ -1,0 +1,102 @@
+"""`recon up` in a terminal: the stack in the foreground, its addresses, its mishaps, and the signals that end it."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+from pydantic import ValidationError
+from rich.console import Console
+from rich.markup import escape
+
+from models.errors import ReconError
+from models.settings import Settings
+from recon.local import EmbeddedStack
+from recon.processes import Event
+
+_NAMES = {"prefect": "Prefect server", "api": "API", "worker": "worker"}
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class SettingsInvalid(ReconError):
+    """A `RECON_*` variable or an option that makes no sense."""
+
+    code = "SETTINGS_INVALID"
+
+
+class Stopped(BaseException):
+    """A signal asked for the end: no error, and nothing on the way out may catch it as one."""
+
+
+def settings_from(**given: Any) -> Settings:
+    """Settings from the options given and, for those that are None, the environment. Raises `SettingsInvalid`."""
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        fields = {f"RECON_{problem['loc'][0]}".upper(): problem["msg"] for problem in error.errors()}
+        raise SettingsInvalid("The settings make no sense", fields=fields) from error
+
+
+def stop_on_signals(stack: EmbeddedStack) -> None:
+    """The first Ctrl-C, SIGTERM or SIGHUP raises `Stopped` in the main thread; a later one ends the waiting for parts."""
+    asked = False
+
+    def on_signal(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - as `signal` calls it
+        nonlocal asked
+        if asked:
+            stack.stop(at_once=True)
+            return
+        asked = True
+        raise Stopped
+
+    for number in _SIGNALS:
+        signal.signal(number, on_signal)
+
+
+def run_stack(**given: Any) -> None:
+    """Runs the stack until a signal. Raises what `EmbeddedStack` raises."""
+    console = Console(soft_wrap=True, highlight=False)
+    stack = EmbeddedStack(settings_from(**given), on_event=_narrator(console))
+    stop_on_signals(stack)
+    began = time.monotonic()
+    try:
+        console.print(f"Starting on {escape(str(stack.data_dir))} …")
+        with console.status("Starting the Prefect server, the API and a worker …"):
+            stack.start()
+        _print_addresses(console, stack, time.monotonic() - began)
+        stack.wait()
+    except Stopped:
+        console.print("Stopping …")
+    finally:
+        stack.stop()
+    console.print("Stopped.")
+
+
+def _narrator(console: Console) -> Callable[[Event], None]:
+    def narrate(event: Event) -> None:
+        name = _NAMES.get(event.name, event.name)
+        match event.kind:
+            case "healthy":
+                console.print(f"  [green]✓[/] {name:<15} healthy after {event.seconds:.1f} s")
+            case "exited":
+                console.print(f"  [yellow]![/] {name} ended ({event.how}); starting it again in {event.seconds:.1f} s")
+            case _:
+                pass
+
+    return narrate
+
+
+def _print_addresses(console: Console, stack: EmbeddedStack, seconds: float) -> None:
+    console.print(f"\n[bold green]Recon Streams is up[/] after {seconds:.1f} s")
+    console.print(f"  API             [bold]{stack.api_url}[/]  (documentation: {stack.api_url}/docs)")
+    console.print(f"  Prefect UI      [bold]{stack.prefect_ui_url}[/]")
+    console.print(f"  Data directory  {escape(str(stack.data_dir))}  (logs: {escape(str(stack.log_dir))})")
+    if stack.settings.host not in _LOOPBACK:
+        console.print(
+            f"  [yellow]Listening on {stack.settings.host}: whoever reaches this machine reaches the stack.[/]"
+        )
+    console.print("  Ctrl-C stops everything.\n")

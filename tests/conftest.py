@@ -1,0 +1,44 @@
+"""What all tests share: the real stack, once for the session, and the data that lies beside the project."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from models.settings import Settings
+from recon.local import EmbeddedStack, free_port
+from tests.parts.rest import Rest
+
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real data with known truth; not part of the project."""
+    if not SHARED.is_dir():
+        pytest.skip("needs ../shared/data beside the project")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStack]:
+    """Prefect server, worker and API on free ports."""
+    settings = Settings(
+        data_dir=tmp_path_factory.mktemp("stack"),
+        api_port=free_port(),
+        prefect_port=free_port(),
+        retry_base=0.2,
+        large_file_rows=50,
+        upload_limit=5_000_000,
+    )
+    with EmbeddedStack(settings) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def rest(stack: EmbeddedStack) -> Iterator[Rest]:
+    """The REST API of the stack."""
+    with Rest(stack.api_url) as client:
+        yield client
