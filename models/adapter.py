@@ -15,7 +15,7 @@ from models.breaks import Break
 from models.definitions import StepDraft, write_steps
 from models.errors import Conflict
 from models.files import StoredFile
-from models.lifecycle import RUN_OPEN, RunStatus, StepRunStatus
+from models.lifecycle import STEP_OPEN, StepRunStatus
 from models.reconciliations import STATUS_OF_STEP, Origin, Reconciliation, ReconciliationStatus
 from models.rules import StoredRuleSet
 from models.runs import StepRun, StreamRun
@@ -109,14 +109,17 @@ def cancel(session: Session, organization_id: int, reconciliation_id: int) -> St
 
 def delete(session: Session, organization_id: int, reconciliation_id: int) -> None:
     """Removes a reconciliation and its breaks from all answers; the record stays as a tombstone. Raises Conflict."""
-    record, _, run = own(session, organization_id, reconciliation_id, "deleted")
-    if RunStatus(run.status) in RUN_OPEN and run.submit_at is not None:
+    record, step_run, run = own(session, organization_id, reconciliation_id, "deleted")
+    # The step's state is the reconciliation's; its run is closed a moment later.
+    is_open = StepRunStatus(step_run.status) in STEP_OPEN
+    if is_open and run.submit_at is not None:
         raise Conflict(
             f"Reconciliation {reconciliation_id} is running; cancel it first",
             code="RECONCILIATION_RUNNING",
             reconciliation_id=reconciliation_id,
         )
-    runs.cancel(session, run.id, at=utc_now())
+    if is_open:
+        runs.cancel(session, run.id, at=utc_now())
     session.execute(bulk_delete(Break).where(col(Break.reconciliation_id) == reconciliation_id))
     record.deleted_at = utc_now()
     session.add(record)

@@ -13,11 +13,11 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlmodel import SQLModel
 
-from models import breaks, definitions, rules, runs, streams
+from models import adapter, breaks, definitions, rules, runs, streams
 from models.base import utc_now
 from models.breaks import Break, BreakFilter
 from models.db import Database, migrate
-from models.errors import DependencyDown
+from models.errors import Conflict, DependencyDown
 from models.files import FileStatus, StoredFile
 from models.lifecycle import RunStatus, StepRunStatus
 from models.recovery import close_lost_run
@@ -209,3 +209,33 @@ def test_a_database_out_of_reach_says_so_without_its_password(tmp_path: Path) ->
         runs.step_runs(session, 1)
     assert raised.value.retryable
     assert "hush-hush" not in str(raised.value)
+
+
+def test_a_completed_reconciliation_can_be_deleted_before_its_run_is_closed(database: Database) -> None:
+    with database.write() as session:
+        stored = StoredFile(organization_id=ORG, original_filename="a.csv", status=FileStatus.PROCESSED)
+        rule_set = StoredRuleSet(organization_id=ORG, name="rules")
+        session.add_all([stored, rule_set])
+        session.flush()
+        record = adapter.create(
+            session,
+            ORG,
+            name="legacy",
+            description=None,
+            source_file_id=stored.id,
+            target_file_id=stored.id,
+            rule_set_id=rule_set.id,
+            domain="GENERAL",
+        )
+        run_id = adapter.start(session, ORG, record.id)
+        runs.move(session, run_id, RunStatus.RUNNING)
+        _, step_run, _ = adapter.own(session, ORG, record.id, "deleted")
+        step_run.status = StepRunStatus.IN_PROGRESS
+    with database.write() as session, pytest.raises(Conflict, match="is running"):
+        adapter.delete(session, ORG, record.id)
+    with database.write() as session:
+        session.get_one(StepRun, step_run.id).status = StepRunStatus.COMPLETED
+    with database.write() as session:
+        adapter.delete(session, ORG, record.id)
+    with database.read() as session:
+        assert session.get_one(StreamRun, run_id).status == RunStatus.RUNNING
