@@ -6,29 +6,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from matching.fields import DateWindowRule, ExactRule, FieldRule, FuzzyRule, KeyPair, RangeRule, TextRule
     from matching.outcome import Outcome, Statistics, Totals
     from matching.passes import reconcile
     from matching.plan import required_columns
-    from matching.spec import (
-        BreakType,
-        DateWindowRule,
-        ExactRule,
-        FieldMapping,
-        FieldRule,
-        FuzzyRule,
-        KeyPair,
-        MatchingRule,
-        MatchType,
-        Pass,
-        RangeRule,
-        Reason,
-        RuleSet,
-        Severities,
-        Severity,
-        TextRule,
-        Transform,
-        rule_set_of,
-    )
+    from matching.spec import FieldMapping, MatchingRule, Pass, RuleSet, Severities, rule_set_of
+    from matching.terms import BreakType, MatchType, Reason, Severity
+    from matching.transforms import Transform
 
 __all__ = [
     "BreakType",
@@ -62,6 +46,11 @@ _ELSEWHERE = {
     "Totals": "matching.outcome",
     "reconcile": "matching.passes",
     "required_columns": "matching.plan",
+    **dict.fromkeys(
+        ("DateWindowRule", "ExactRule", "FieldRule", "FuzzyRule", "KeyPair", "RangeRule", "TextRule"), "matching.fields"
+    ),
+    **dict.fromkeys(("BreakType", "MatchType", "Reason", "Severity"), "matching.terms"),
+    "Transform": "matching.transforms",
 }
 
 

@@ -13,7 +13,8 @@ from matching.comparators import Verdict
 from matching.frames import Positions, Side, rendered, transformed
 from matching.identity import FILE_ID, ROW
 from matching.plan import Comparison, PassPlan
-from matching.spec import BreakType, MatchType, Reason, Severities, Severity
+from matching.spec import Severities
+from matching.terms import BreakType, MatchType, Reason, Severity
 
 _COLUMNS: dict[str, type[pl.DataType]] = {
     "type": pl.String,

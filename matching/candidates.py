@@ -11,7 +11,7 @@ import polars as pl
 
 from matching.frames import Positions
 from matching.settle import pair_in_order
-from matching.spec import Reason
+from matching.terms import Reason
 
 MATCHED_CODE = 0
 REASON_CODES = {reason: code for code, reason in enumerate(Reason, start=MATCHED_CODE + 1)}

@@ -12,7 +12,7 @@ from matching.dates import read_days
 from matching.frames import comparable, rendered
 from matching.numbers import differences, read_numbers
 from matching.plan import Comparison
-from matching.spec import MatchType
+from matching.terms import MatchType
 
 
 @dataclass(frozen=True)

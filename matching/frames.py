@@ -12,7 +12,7 @@ import polars.selectors as cs
 
 from matching.errors import ColumnNotFound, RuleInvalid
 from matching.identity import FILE_ID, REASON, RESERVED, ROW
-from matching.spec import Transform
+from matching.transforms import Transform
 
 Positions = npt.NDArray[np.uint32]
 """Rows of a `Side.frame`."""

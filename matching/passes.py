@@ -14,7 +14,8 @@ from matching.frames import Side, comparable, read_side
 from matching.identity import FILE_ID, ROW
 from matching.outcome import MATCHED, Outcome, Statistics, Totals, check_conservation, fingerprint
 from matching.plan import PassPlan, compile_rule_set, required_columns
-from matching.spec import Reason, RuleSet, Severities
+from matching.spec import RuleSet, Severities
+from matching.terms import Reason
 
 _BUCKETS = [MATCHED, *(reason.value for reason in REASON_CODES)]
 """By code."""

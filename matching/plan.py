@@ -7,19 +7,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from matching.errors import KeyFieldRequired
-from matching.spec import (
-    DateWindowRule,
-    FieldMapping,
-    FieldRule,
-    FuzzyRule,
-    MatchingRule,
-    MatchType,
-    Pass,
-    RangeRule,
-    RuleSet,
-    Severity,
-    Transform,
-)
+from matching.fields import DateWindowRule, FieldRule, FuzzyRule, RangeRule
+from matching.spec import FieldMapping, MatchingRule, Pass, RuleSet
+from matching.terms import MatchType, Severity
+from matching.transforms import Transform
 
 DEFAULT_FUZZY_THRESHOLD = 0.8
 

@@ -12,7 +12,7 @@ from pydantic import Field
 from api.deps import Org, RecordId, Services, Use
 from api.envelope import Acknowledged, Envelope, PageOf, PagingQuery, Wire, ok, page_of
 from api.wire import Name
-from matching.spec import BreakType, Severity
+from matching.terms import BreakType, Severity
 from models import adapter, breaks, reconciliations, records
 from models.adapter import ReconciliationView
 from models.breaks import Break, BreakFilter, BreakStatus

@@ -13,7 +13,7 @@ from sqlmodel import Session
 
 from api.deps import Org, RecordId, Use
 from api.envelope import Acknowledged, Envelope, PagingQuery, Wire, ok
-from matching.spec import LEGACY_MATCH_TYPES, MatchType
+from matching.terms import LEGACY_MATCH_TYPES, MatchType
 from models import rules
 from models.rules import StoredMapping, StoredRule, StoredRuleSet
 

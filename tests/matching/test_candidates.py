@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from matching.candidates import MATCHED_CODE, REASON_CODES, key_hash, pair_by_key
-from matching.spec import Reason
+from matching.terms import Reason
 
 Keys = list[tuple[str | None, str | None]]
 

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from matching import BreakType, RuleSet, Severities, Severity, required_columns, rule_set_of
 from matching.errors import KeyFieldRequired, RuleInvalid
-from matching.spec import RangeRule
+from matching.fields import RangeRule
 
 PASS: dict[str, Any] = {
     "name": "orders",
