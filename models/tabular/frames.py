@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from matching.columns import exactly
 from matching.identity import FILE_ID, ROW
 from models.tabular.schema import json_value
 
@@ -23,7 +24,7 @@ def scan(source: Path | pl.LazyFrame, file_id: int) -> pl.LazyFrame:
     if FILE_ID in names:
         return frame
     numbered = frame.with_row_index(ROW, offset=1)
-    return numbered.select(*names, pl.lit(file_id, pl.Int64).alias(FILE_ID), pl.col(ROW).cast(pl.Int64))
+    return numbered.select(exactly(*names), pl.lit(file_id, pl.Int64).alias(FILE_ID), pl.col(ROW).cast(pl.Int64))
 
 
 def records(frame: pl.LazyFrame, rows: Sequence[int], *, file_id: int | None = None) -> list[dict[str, Any]]:
@@ -47,6 +48,6 @@ def preview(frame: pl.LazyFrame, limit: int, headers: Sequence[str] | None = Non
     `headers` are those of the upload (`Ingested.headers`), where a name may repeat; the frame's own columns by default.
     """
     names = list(headers) if headers is not None else frame.collect_schema().names()
-    first = frame.select(*dict.fromkeys(names)).head(limit).collect()
+    first = frame.select(exactly(*dict.fromkeys(names))).head(limit).collect()
     columns = {name: [json_value(value) for value in first[name]] for name in first.columns}
     return [[columns[name][row] for name in names] for row in range(first.height)]

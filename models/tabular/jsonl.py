@@ -9,6 +9,7 @@ from typing import Any, BinaryIO, NoReturn
 
 import polars as pl
 
+from matching.columns import exactly
 from models.errors import FileUnreadable
 from models.tabular.grammar import Lines
 from models.tabular.survey import BOM
@@ -140,7 +141,7 @@ class _Parts:
             frames = [pl.scan_parquet(part, glob=False) for part in self._files]
             if self._records:
                 frames.append(self._frame().lazy())
-            write_parquet(pl.concat(frames, how="diagonal").select(*self._keys), self._twin)
+            write_parquet(pl.concat(frames, how="diagonal").select(exactly(*self._keys)), self._twin)
         else:
             write_parquet(pl.DataFrame(), self._twin)
         return list(self._keys)

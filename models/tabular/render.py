@@ -11,6 +11,7 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 
+from matching.columns import exactly
 from models.errors import NotRenderable
 from models.tabular.writers import ROW_GROUP, text_columns, write_csv, write_parquet
 
@@ -77,7 +78,7 @@ def _write_xlsx(frame: pl.LazyFrame, target: Path) -> None:
         )
     whole = {name for name, dtype in schema.items() if dtype.is_integer()}
     cells = (
-        text_columns(frame).with_columns(pl.col(whole).cast(pl.Int64, strict=False)) if whole else text_columns(frame)
+        text_columns(frame).with_columns(exactly(*whole).cast(pl.Int64, strict=False)) if whole else text_columns(frame)
     )
     # Texts stay texts: `=1+1` is no formula, `007` keeps its zeros, and no digit is lost.
     options = {"constant_memory": True, "tmpdir": str(target.parent), "strings_to_formulas": False}

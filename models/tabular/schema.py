@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from matching.columns import exactly
 from models.tabular.distinct import count_distinct
 from models.tabular.kinds import BLANKS, KINDS, TEXT, Kind, kind_index
 
@@ -68,8 +69,8 @@ class _Column:
         self.dtype = dtype
         self.is_text = isinstance(dtype, pl.String)
         self._trimmed = trimmed
-        self.text = self._stripped(pl.col(name))
-        self.blank = self._blank(pl.col(name), self.text)
+        self.text = self._stripped(exactly(name))
+        self.blank = self._blank(exactly(name), self.text)
 
     def _stripped(self, raw: pl.Expr) -> pl.Expr:
         return raw.str.strip_chars(BLANKS) if self.is_text and not self._trimmed else raw
@@ -82,7 +83,7 @@ class _Column:
     @property
     def hashed(self) -> pl.Expr:
         """64 bits per value; every blank has those of `blank_hash`."""
-        raw = pl.col(self.name)
+        raw = exactly(self.name)
         one_blank = self._trimmed or not self.is_text
         return (raw if one_blank else pl.when(~self.blank).then(raw)).hash().alias(self.name)
 
@@ -94,7 +95,7 @@ class _Column:
     @property
     def values(self) -> pl.Expr:
         """Without blanks."""
-        return pl.col(self.name).filter(~self.blank)
+        return exactly(self.name).filter(~self.blank)
 
     def fitting(self, kind: Kind) -> pl.Expr:
         """How many texts are of a kind."""
@@ -112,7 +113,7 @@ class _Column:
 
 
 def _describe(frame: pl.LazyFrame, columns: list[_Column], height: int) -> list[dict[str, Any]]:
-    head = frame.select(column.name for column in columns).head(HEAD).collect()
+    head = frame.select(exactly(*(column.name for column in columns))).head(HEAD).collect()
     hashes = frame.select(column.hashed for column in columns)
     blanks = [column.blank_hash for column in columns]
     counts = count_distinct(hashes, height, blanks, exact=height <= EXACT_ROWS)

@@ -7,6 +7,7 @@ from pathlib import Path
 import polars as pl
 import polars.selectors as cs
 
+from matching.columns import exactly
 from models.errors import FileUnreadable
 from models.tabular.writers import write_parquet
 
@@ -44,7 +45,7 @@ def _refuse(schema: pl.Schema) -> None:
 
 
 def _plain(frame: pl.LazyFrame, name: str, dtype: pl.DataType) -> pl.Expr:
-    column = pl.col(name)
+    column = exactly(name)
     if isinstance(dtype, (pl.Categorical, pl.Enum, pl.Null)):
         return column.cast(pl.String)
     if isinstance(dtype, pl.Binary):

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import polars as pl
 
+from matching.columns import exactly
+
 ROW_GROUP = 131_072
 """Rows of a Parquet row group. Fixed: left to itself, the writer cuts where its threads happen to."""
 
@@ -39,7 +41,7 @@ def text_columns(frame: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def _text(name: str, dtype: pl.DataType) -> pl.Expr:
-    column = pl.col(name)
+    column = exactly(name)
     if isinstance(dtype, pl.String):
         return column
     if isinstance(dtype, pl.Datetime):

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.errors import FileUnreadable
-from models.tabular import Ingested, ingest, jsonl
+from models.tabular import Ingested, ingest, jsonl, preview, records, scan, write_csv
 from models.tabular.excel import plain_number
 
 Rows = list[list[Any]]
@@ -414,3 +414,24 @@ def test_another_extension_is_not_supported(name: str, tmp_path: Path) -> None:
 def test_the_case_of_an_extension_does_not_matter(name: str, tmp_path: Path) -> None:
     (tmp_path / "upload").write_text("a\n1\n")
     assert ingest(tmp_path / "upload", name, tmp_path / "twin").row_count == 1
+
+
+@pytest.mark.parametrize("extension", [".csv", ".jsonl", ".parquet"])
+def test_names_that_look_like_patterns_are_names(extension: str, tmp_path: Path) -> None:
+    names = ["0", "*", "^x$", "^.*$"]
+    upload = tmp_path / f"upload{extension}"
+    if extension == ".parquet":
+        pl.DataFrame({name: [name] for name in names}).write_parquet(upload)
+    else:
+        header = ",".join(names) + "\n"
+        upload.write_text(header * 2 if extension == ".csv" else json.dumps({name: name for name in names}) + "\n")
+    found, twin = read(upload, tmp_path / "twin")
+    assert found.headers == names
+    assert [column["sampleValues"] for column in found.schema] == [[name] for name in names]
+    frame = scan(tmp_path / "twin", 7)
+    assert twin.rows() == [tuple(names)]
+    assert preview(frame, 1, names) == [names]
+    assert records(frame, [1])[0] == {name: name for name in names} | {"_recon_file_id": 7, "_recon_row": 1}
+    write_csv(frame.select(pl.all().exclude("_recon_file_id", "_recon_row")), tmp_path / "out.csv")
+    assert (tmp_path / "out.csv").read_text() == ",".join(names) + "\n" + ",".join(names) + "\n"
+    assert preview(pl.LazyFrame(), 1) == []
