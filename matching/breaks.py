@@ -10,11 +10,13 @@ import polars as pl
 
 from matching.candidates import REASON_CODES, Codes, Pairing
 from matching.comparators import Verdict
-from matching.frames import Positions, Side, rendered, transformed
+from matching.frames import Positions, Side
 from matching.identity import FILE_ID, ROW
 from matching.plan import Comparison, PassPlan
+from matching.sentences import sentence
 from matching.spec import Severities
-from matching.terms import BreakType, MatchType, Reason, Severity
+from matching.terms import BreakType, Reason, Severity
+from matching.texts import key_values, rendered
 
 _COLUMNS: dict[str, type[pl.DataType]] = {
     "type": pl.String,
@@ -99,37 +101,8 @@ def _mismatches(
         source_value=rendered(source.values(field, at_source)),
         target_value=rendered(target.values(comparison.target_field, at_target)),
         delta=delta,
-        description=pl.lit(f"Value mismatch for field {field}") if plan.legacy else _sentence(comparison),
+        description=pl.lit(f"Value mismatch for field {field}") if plan.legacy else sentence(comparison),
         match_id=pl.Series(rows + 1),
-    )
-
-
-def _sentence(comparison: Comparison) -> pl.Expr:
-    """What a mismatch of a pass says: both values, and by how much the rule was missed."""
-
-    def shown(column: str) -> pl.Expr:
-        return pl.when(pl.col(column).is_null()).then(pl.lit("null")).otherwise(pl.format("'{}'", pl.col(column)))
-
-    values = pl.format("{} in source, {} in target", shown("source_value"), shown("target_value"))
-    match comparison.match_type:
-        case MatchType.RANGE:
-            text = f"difference {{}}, allowed {comparison.tolerance:f}"
-            measured = pl.format(text, pl.col("delta")).fill_null("no difference can be taken")
-        case MatchType.DATE_WINDOW:
-            text = f"{{}} days apart, allowed {comparison.days_tolerance}"
-            measured = pl.format(text, pl.col("delta")).fill_null("not two dates")
-        case MatchType.FUZZY:
-            measured = pl.lit(f"less similar than {comparison.fuzzy_threshold}")
-        case MatchType.EXACT:
-            measured = pl.lit("not equal")
-        case MatchType.CONTAINS:
-            measured = pl.lit("neither contains the other")
-        case MatchType.STARTS_WITH:
-            measured = pl.lit("neither starts with the other")
-        case MatchType.ENDS_WITH:
-            measured = pl.lit("neither ends with the other")
-    return pl.concat_str(
-        pl.lit(f"Value mismatch for field {comparison.source_field}: "), values, pl.lit("; "), measured
     )
 
 
@@ -178,7 +151,7 @@ def _set_aside(plan: PassPlan, side: Side, rows: Positions, severities: Severiti
     for number, key in enumerate(reversed(plan.keys)):
         name = key.source_field if side.name == "source" else key.target_field
         values = side.values(name, rows)
-        stripped = transformed(values, key.transforms).str.strip_chars()
+        stripped = key_values(key.pair, side.name, side.reader(rows)).str.strip_chars()
         columns += [
             (stripped.is_null() | (stripped == "")).alias(f"blank{number}"),
             rendered(values).alias(f"text{number}"),

@@ -11,13 +11,48 @@ from pydantic import Discriminator, Field, Tag, model_validator
 from matching.terms import MatchType, Strict
 from matching.transforms import Transform
 
+DEFAULT_FUZZY_THRESHOLD = 0.8
+
+SideName = Literal["source", "target"]
+
 
 class FieldPair(Strict):
-    """A source field and a target field (by default of the same name), whose texts go through the same transforms."""
+    """A source field and a target field (by default of the same name).
+
+    Each side's value goes through that side's own transforms first, then through those of both.
+    """
 
     source_field: str = Field(min_length=1)
     target_field: str = Field(default="", validate_default=False)
+    source_transforms: tuple[Transform, ...] = ()
+    target_transforms: tuple[Transform, ...] = ()
     transforms: tuple[Transform, ...] = ()
+
+    def field_of(self, side: SideName) -> str:
+        """The field that is compared on a side."""
+        return self.source_field if side == "source" else self.target_field
+
+    def chain_of(self, side: SideName) -> tuple[Transform, ...]:
+        """All that a side's values go through, in order."""
+        own = self.source_transforms if side == "source" else self.target_transforms
+        return (*own, *self.transforms)
+
+    @property
+    def source_fields(self) -> tuple[str, ...]:
+        """Every source column that is read, each once, the compared one first."""
+        return self._fields_of("source")
+
+    @property
+    def target_fields(self) -> tuple[str, ...]:
+        """Every target column that is read, each once, the compared one first."""
+        return self._fields_of("target")
+
+    def _fields_of(self, side: SideName) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((self.field_of(side), *self._also_read(side))))
+
+    def _also_read(self, side: SideName) -> tuple[str, ...]:
+        """What a rule reads on a side besides the compared field."""
+        return ()
 
     @model_validator(mode="before")
     @classmethod
@@ -46,7 +81,7 @@ class FuzzyRule(FieldPair):
     """
 
     match_type: Literal[MatchType.FUZZY] = MatchType.FUZZY
-    fuzzy_threshold: float = Field(default=0.8, ge=0, le=1)
+    fuzzy_threshold: float = Field(default=DEFAULT_FUZZY_THRESHOLD, ge=0, le=1)
 
 
 class RangeRule(FieldPair):

@@ -1,9 +1,10 @@
-"""Inputs as the engine holds them: record identity, values as texts, transforms, whole records of chosen rows."""
+"""Inputs as the engine holds them: record identity, values as they came, whole records of chosen rows."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -11,8 +12,8 @@ import polars as pl
 import polars.selectors as cs
 
 from matching.errors import ColumnNotFound, RuleInvalid
+from matching.fields import SideName
 from matching.identity import FILE_ID, REASON, RESERVED, ROW
-from matching.transforms import Transform
 
 Positions = npt.NDArray[np.uint32]
 """Rows of a `Side.frame`."""
@@ -29,7 +30,7 @@ class Side:
     `scan_rows[p]` is the row that position p has in `scan`; None where both orders are the same.
     """
 
-    name: str
+    name: SideName
     scan: pl.LazyFrame
     columns: tuple[str, ...]
     """The input's own columns, in order."""
@@ -45,6 +46,10 @@ class Side:
         column = self.frame.get_column(field).alias(_VALUE)
         return column if positions is None else column.gather(positions)
 
+    def reader(self, positions: Positions | None = None) -> Callable[[str], pl.Series]:
+        """Gives the values of a field by its name, as `values` does."""
+        return partial(self.values, positions=positions)
+
     def whole_records(self, positions: Positions, reasons: pl.Series) -> pl.DataFrame:
         """Every column of the rows at `positions` (ascending), then identity and `_recon_reason`, by identity."""
         rows = positions if self.scan_rows is None else self.scan_rows[positions]
@@ -54,7 +59,7 @@ class Side:
         return records.sort(FILE_ID, ROW).select(_exactly(self.columns), FILE_ID, ROW, REASON).collect()
 
 
-def read_side(name: str, scan: pl.LazyFrame, fields: Sequence[str]) -> Side:
+def read_side(name: SideName, scan: pl.LazyFrame, fields: Sequence[str]) -> Side:
     """Reads identity and `fields` of an input; `_recon_reason` of an earlier step is dropped.
 
     Raises ColumnNotFound for a field or an identity column that is not there, RuleInvalid for one whose values have no text.
@@ -99,59 +104,3 @@ def _unused_name(wish: str, taken: Iterable[str]) -> str:
     while wish in names:
         wish += "_"
     return wish
-
-
-def rendered(column: pl.Series) -> pl.Series:
-    """The values as texts, which is what they are compared by; null stays null.
-
-    Whole floats without a point (`1001`), others with the fewest digits that give them back; Decimals with their scale
-    (`40.00`); `true` and `false`; ISO dates and date-times (`2024-01-15T10:30:00`, a fraction only where there is one), those
-    with a zone in UTC with `Z`.
-    """
-    dtype = column.dtype
-    if isinstance(dtype, pl.String):
-        return column
-    value = pl.col(_VALUE)
-    if dtype.is_float():
-        whole = (value == value.floor()) & (value.abs() < 2**63)
-        text = pl.when(whole).then(value.cast(pl.Int64, strict=False).cast(pl.String)).otherwise(value.cast(pl.String))
-    elif isinstance(dtype, pl.Datetime):
-        if dtype.time_zone is None:
-            text = value.dt.strftime("%Y-%m-%dT%H:%M:%S%.f")
-        else:
-            text = value.dt.convert_time_zone("UTC").dt.strftime("%Y-%m-%dT%H:%M:%S%.fZ")
-    elif isinstance(dtype, pl.Time):
-        text = value.dt.strftime("%H:%M:%S%.f")
-    elif isinstance(dtype, pl.Duration):
-        text = value.dt.to_string("iso")
-    else:
-        text = value.cast(pl.String)
-    return column.alias(_VALUE).to_frame().select(text).to_series()
-
-
-def transformed(column: pl.Series, transforms: Sequence[Transform]) -> pl.Series:
-    """The values' texts after a chain of transforms."""
-    value = pl.col(_VALUE)
-    for transform in transforms:
-        value = _TRANSFORMS[transform](value)
-    return rendered(column).alias(_VALUE).to_frame().select(value).to_series()
-
-
-def _trim(text: pl.Expr) -> pl.Expr:
-    return text.str.strip_chars()
-
-
-def _upper(text: pl.Expr) -> pl.Expr:
-    return text.str.to_uppercase()
-
-
-_TRANSFORMS: dict[Transform, Callable[[pl.Expr], pl.Expr]] = {Transform.TRIM: _trim, Transform.UPPER: _upper}
-
-
-def comparable(source: pl.Series, target: pl.Series, transforms: Sequence[Transform]) -> tuple[pl.Series, pl.Series]:
-    """Both columns in one type in which values are equal exactly where their texts, after the transforms, are."""
-    dtype = source.dtype
-    plain = dtype.is_integer() or isinstance(dtype, (pl.String, pl.Boolean, pl.Date))
-    if plain and dtype == target.dtype and not transforms:
-        return source, target
-    return transformed(source, transforms), transformed(target, transforms)

@@ -10,12 +10,13 @@ import polars as pl
 from matching.breaks import Judged, find_breaks
 from matching.candidates import MATCHED_CODE, REASON_CODES, Codes, Pairing, pair_by_key
 from matching.comparators import judge
-from matching.frames import Side, comparable, read_side
+from matching.frames import Side, read_side
 from matching.identity import FILE_ID, ROW
 from matching.outcome import MATCHED, Outcome, Statistics, Totals, check_conservation, fingerprint
 from matching.plan import PassPlan, compile_rule_set, required_columns
 from matching.spec import RuleSet, Severities
 from matching.terms import Reason
+from matching.texts import comparable
 
 _BUCKETS = [MATCHED, *(reason.value for reason in REASON_CODES)]
 """By code."""
@@ -50,11 +51,7 @@ def reconcile(
     judged = [
         Judged(
             one,
-            judge(
-                one,
-                source_side.values(one.source_field, pairing.source),
-                target_side.values(one.target_field, pairing.target),
-            ),
+            judge(one, source_side.reader(pairing.source), target_side.reader(pairing.target)),
         )
         for one in plan.comparisons
     ]
@@ -87,10 +84,7 @@ def _nobody(_: float) -> None:
 
 
 def _pair(plan: PassPlan, source: Side, target: Side) -> Pairing:
-    columns = [
-        comparable(source.values(key.source_field), target.values(key.target_field), key.transforms)
-        for key in plan.keys
-    ]
+    columns = [comparable(key.pair, source.reader(), target.reader()) for key in plan.keys]
     return pair_by_key([one for one, _ in columns], [one for _, one in columns], set_aside_blanks=not plan.legacy)
 
 

@@ -7,12 +7,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from matching.errors import KeyFieldRequired
-from matching.fields import DateWindowRule, FieldRule, FuzzyRule, RangeRule
+from matching.fields import DEFAULT_FUZZY_THRESHOLD, ExactRule, FieldRule, FuzzyRule, KeyPair, RangeRule, TextRule
 from matching.spec import FieldMapping, MatchingRule, Pass, RuleSet
 from matching.terms import MatchType, Severity
-from matching.transforms import Transform
-
-DEFAULT_FUZZY_THRESHOLD = 0.8
 
 
 @dataclass(frozen=True)
@@ -21,27 +18,50 @@ class Key:
 
     number: int
     """From 1, in the order the rules were written; without passes keys and comparisons are numbered together."""
-    source_field: str
-    target_field: str
-    transforms: tuple[Transform, ...] = ()
+    pair: KeyPair
+
+    @property
+    def source_field(self) -> str:
+        return self.pair.source_field
+
+    @property
+    def target_field(self) -> str:
+        return self.pair.target_field
+
+
+@dataclass(frozen=True)
+class LegacyBounds:
+    """Bounds of a rule set without passes, which may be any number."""
+
+    tolerance: Decimal
+    """RANGE: below 0 nothing but identical texts agree."""
+    fuzzy_threshold: float
+    """FUZZY: above 1 nothing agrees but two nulls."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One field of each side to be judged on every match. Bounds are inclusive; those of other match types are not read."""
+    """A field rule to be judged on pairs of records."""
 
     number: int
     """From 1, in the order the rules were written."""
-    source_field: str
-    target_field: str
-    match_type: MatchType
-    tolerance: Decimal = Decimal(0)
-    fuzzy_threshold: float = DEFAULT_FUZZY_THRESHOLD
-    days_tolerance: int = 0
-    transforms: tuple[Transform, ...] = ()
+    rule: FieldRule
     severity: Severity = Severity.MEDIUM
-    any_comma: bool = False
-    """RANGE: a comma counts for nothing wherever it stands (legacy), not only between thousands."""
+    legacy: LegacyBounds | None = None
+    """Go before the rule's own. RANGE: a comma then counts for nothing wherever it stands, not only between thousands."""
+
+    @property
+    def source_field(self) -> str:
+        return self.rule.source_field
+
+    @property
+    def target_field(self) -> str:
+        return self.rule.target_field
+
+    @property
+    def never_agrees(self) -> bool:
+        """Not even on equal values, only on two nulls."""
+        return self.rule.match_type is MatchType.FUZZY and self.legacy is not None and self.legacy.fuzzy_threshold > 1
 
 
 @dataclass(frozen=True)
@@ -68,8 +88,11 @@ def required_columns(rule_set: RuleSet) -> tuple[list[str], list[str]]:
     if not rule_set.passes:
         mapped = rule_set.field_mappings
         return _unique(one.source_field for one in mapped), _unique(one.target_field for one in mapped)
-    fields: tuple[Key | Comparison, ...] = (*plan.keys, *plan.comparisons)
-    return _unique(one.source_field for one in fields), _unique(one.target_field for one in fields)
+    read = [*(key.pair for key in plan.keys), *(comparison.rule for comparison in plan.comparisons)]
+    return (
+        _unique(field for one in read for field in one.source_fields),
+        _unique(field for one in read for field in one.target_fields),
+    )
 
 
 def _unique(names: Iterable[str]) -> list[str]:
@@ -78,7 +101,7 @@ def _unique(names: Iterable[str]) -> list[str]:
 
 def _from_mappings(rule_set: RuleSet) -> PassPlan:
     keys = tuple(
-        Key(number, one.source_field, one.target_field)
+        Key(number, KeyPair(source_field=one.source_field, target_field=one.target_field))
         for number, one in enumerate(rule_set.field_mappings, start=1)
         if one.is_key
     )
@@ -92,7 +115,7 @@ def _from_mappings(rule_set: RuleSet) -> PassPlan:
     judged = tuple(
         comparison
         for comparison, mapping in zip(comparisons, rule_set.field_mappings, strict=True)
-        if not mapping.is_key or (comparison.match_type is MatchType.FUZZY and comparison.fuzzy_threshold > 1)
+        if not mapping.is_key or comparison.never_agrees
     )
     return PassPlan(name="legacy", keys=keys, comparisons=judged, legacy=True)
 
@@ -101,39 +124,35 @@ def _rule_for(mapping: FieldMapping, rules: tuple[MatchingRule, ...]) -> Matchin
     return next((one for one in rules if one.active and one.source_field == mapping.source_field), None)
 
 
-def _legacy_comparison(number: int, mapping: FieldMapping, rule: MatchingRule | None) -> Comparison:
+def _legacy_comparison(number: int, mapping: FieldMapping, written: MatchingRule | None) -> Comparison:
+    source, target = mapping.source_field, mapping.target_field
+    rule: FieldRule = ExactRule(source_field=source, target_field=target)
+    match written.match_type if written else MatchType.EXACT:
+        case MatchType.FUZZY:
+            rule = FuzzyRule(source_field=source, target_field=target)
+        case MatchType.RANGE:
+            rule = RangeRule(source_field=source, target_field=target)
+        case MatchType.CONTAINS | MatchType.STARTS_WITH | MatchType.ENDS_WITH as text:
+            rule = TextRule(source_field=source, target_field=target, match_type=text)
+        case _:
+            pass
+    tolerance = written.tolerance if written else None
+    threshold = written.fuzzy_threshold if written else None
     return Comparison(
         number=number,
-        source_field=mapping.source_field,
-        target_field=mapping.target_field,
-        match_type=rule.match_type if rule else MatchType.EXACT,
-        tolerance=rule.tolerance if rule and rule.tolerance is not None else Decimal(0),
-        fuzzy_threshold=rule.fuzzy_threshold if rule and rule.fuzzy_threshold is not None else DEFAULT_FUZZY_THRESHOLD,
+        rule=rule,
         severity=Severity.CRITICAL if mapping.is_key else Severity.MEDIUM,
-        any_comma=True,
+        legacy=LegacyBounds(
+            tolerance=Decimal(0) if tolerance is None else tolerance,
+            fuzzy_threshold=DEFAULT_FUZZY_THRESHOLD if threshold is None else threshold,
+        ),
     )
 
 
 def _from_pass(written: Pass) -> PassPlan:
     return PassPlan(
         name=written.name,
-        keys=tuple(
-            Key(number, one.source_field, one.target_field, one.transforms)
-            for number, one in enumerate(written.keys, start=1)
-        ),
-        comparisons=tuple(_comparison(number, rule) for number, rule in enumerate(written.comparisons, start=1)),
+        keys=tuple(Key(number, pair) for number, pair in enumerate(written.keys, start=1)),
+        comparisons=tuple(Comparison(number, rule) for number, rule in enumerate(written.comparisons, start=1)),
         legacy=False,
-    )
-
-
-def _comparison(number: int, rule: FieldRule) -> Comparison:
-    return Comparison(
-        number=number,
-        source_field=rule.source_field,
-        target_field=rule.target_field,
-        match_type=rule.match_type,
-        tolerance=rule.tolerance if isinstance(rule, RangeRule) else Decimal(0),
-        fuzzy_threshold=rule.fuzzy_threshold if isinstance(rule, FuzzyRule) else DEFAULT_FUZZY_THRESHOLD,
-        days_tolerance=rule.days_tolerance if isinstance(rule, DateWindowRule) else 0,
-        transforms=rule.transforms,
     )

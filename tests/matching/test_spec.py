@@ -86,7 +86,7 @@ def compared(**comparison: Any) -> dict[str, Any]:
         (
             changed(keys=[{"sourceField": "id", "transform": "TRIM"}]),
             "passes[0].keys[0]",
-            "unknown option 'transform'; available: sourceField, targetField, transforms",
+            "unknown option 'transform'; available: sourceField, targetField, sourceTransforms, targetTransforms, transforms",
         ),
         (
             changed(keys=[{"sourceField": "id", "transforms": ["LOWER"]}]),
@@ -109,12 +109,14 @@ def compared(**comparison: Any) -> dict[str, Any]:
         (
             compared(tolerance=1),
             "passes[0].comparisons[0]",
-            "unknown option 'tolerance'; available: sourceField, targetField, transforms, matchType",
+            "unknown option 'tolerance'; available: sourceField, targetField, sourceTransforms, targetTransforms, transforms, "
+            "matchType",
         ),
         (
             compared(matchType="DATE_WINDOW", tolerance=1),
             "passes[0].comparisons[0]",
-            "unknown option 'tolerance'; available: sourceField, targetField, transforms, matchType, daysTolerance",
+            "unknown option 'tolerance'; available: sourceField, targetField, sourceTransforms, targetTransforms, transforms, "
+            "matchType, daysTolerance",
         ),
         (
             compared(matchType="RANGE", tolerance=-1),
