@@ -11,7 +11,7 @@ from pydantic import Field
 
 from api.deps import Org, RecordId, Services, Use
 from api.envelope import Acknowledged, Envelope, PageOf, PagingQuery, Wire, ok, page_of
-from api.wire import Name
+from api.wire import Given, Name, Text
 from matching.terms import BreakType, Severity
 from models import adapter, breaks, reconciliations, records
 from models.adapter import ReconciliationView
@@ -26,9 +26,9 @@ POLL_SECONDS = 0.1
 FileId = Annotated[int, Field(ge=1, le=2**63 - 1)]
 
 
-class ReconciliationRequest(Wire):
+class ReconciliationRequest(Given):
     name: Name
-    description: str | None = None
+    description: Text | None = None
     source_file_id: FileId
     target_file_id: FileId
     rule_set_id: FileId

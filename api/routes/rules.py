@@ -13,13 +13,16 @@ from sqlmodel import Session
 
 from api.deps import Org, RecordId, Use
 from api.envelope import Acknowledged, Envelope, PagingQuery, Wire, ok
+from api.wire import Given, JsonObject, Text
 from matching.terms import LEGACY_MATCH_TYPES, MatchType
 from models import rules
 from models.rules import StoredMapping, StoredRule, StoredRuleSet
 
 routes = APIRouter(prefix="/rules", tags=["rules"])
 
-LONGEST_NAME = 255
+MOST_DIGITS = 60
+
+Amount = Annotated[Decimal, Field(allow_inf_nan=False, max_digits=MOST_DIGITS)]
 
 
 def required(text: str) -> Any:
@@ -33,14 +36,14 @@ def required(text: str) -> Any:
     return AfterValidator(check)
 
 
-class FieldMappingRequest(Wire):
-    source_field: Annotated[str, required("Source field is required")]
-    target_field: Annotated[str, required("Target field is required")]
-    transform: str | None = None
-    confidence: float | None = 1.0
+class FieldMappingRequest(Given):
+    source_field: Annotated[Text, required("Source field is required")]
+    target_field: Annotated[Text, required("Target field is required")]
+    transform: Text | None = None
+    confidence: float | None = Field(default=1.0, allow_inf_nan=False)
     is_key: bool | None = None
     is_key_field: bool | None = None
-    transform_config: dict[str, Any] | None = None
+    transform_config: JsonObject | None = None
 
     def stored(self) -> StoredMapping:
         facts = self.model_dump(exclude={"is_key", "is_key_field"})
@@ -48,18 +51,18 @@ class FieldMappingRequest(Wire):
         return StoredMapping(**facts, is_key=bool(is_key))
 
 
-class MatchingRuleRequest(Wire):
-    name: Annotated[str, required("Name is required")]
-    description: str | None = None
-    source_field: Annotated[str, required("Source field is required")]
-    target_field: Annotated[str, required("Target field is required")]
+class MatchingRuleRequest(Given):
+    name: Annotated[Text, required("Name is required")]
+    description: Text | None = None
+    source_field: Annotated[Text, required("Source field is required")]
+    target_field: Annotated[Text, required("Target field is required")]
     match_type: MatchType
-    tolerance: Decimal | None = Field(default=None, allow_inf_nan=False)
+    tolerance: Amount | None = None
     fuzzy_threshold: float | None = Field(default=None, allow_inf_nan=False)
-    threshold: Decimal | None = Field(default=None, allow_inf_nan=False)
-    priority: int | None = 0
+    threshold: Amount | None = None
+    priority: Annotated[int, Field(ge=-(2**31), le=2**31 - 1)] | None = 0
     is_active: bool | None = None
-    config: dict[str, Any] | None = None
+    config: JsonObject | None = None
 
     @model_validator(mode="after")
     def _legacy_type(self) -> MatchingRuleRequest:
@@ -83,19 +86,19 @@ class MatchingRuleRequest(Wire):
         )
 
 
-class RuleSetRequest(Wire):
-    name: Annotated[str, required("Name is required")]
-    description: str | None = None
+class RuleSetRequest(Given):
+    name: Annotated[Text, required("Name is required")]
+    description: Text | None = None
     is_ai_generated: bool | None = None
-    metadata: dict[str, Any] | None = None
+    metadata: JsonObject | None = None
     field_mappings: list[FieldMappingRequest] | None = None
     matching_rules: list[MatchingRuleRequest] | None = None
-    passes: list[dict[str, Any]] | None = None
-    severities: dict[str, Any] | None = None
+    passes: list[JsonObject] | None = None
+    severities: JsonObject | None = None
     is_active: bool | None = None
 
 
-class TestRequest(Wire):
+class TestRequest(Given):
     sample_size: int
 
 

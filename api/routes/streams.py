@@ -8,14 +8,14 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Header, Response
-from pydantic import ConfigDict, Field, StrictBool, StrictInt, field_validator
+from pydantic import ConfigDict, Field, StrictBool, StrictInt, field_validator, model_validator
 from pydantic_core import to_json
 from sqlmodel import col, select
 
 from api.deps import Org, RecordId, Use
 from api.envelope import Envelope, PagingQuery, Wire, ok
 from api.routes.runs import RunDetail, shape_run
-from api.wire import Name
+from api.wire import Given, JsonObject, Name, Text, keepable_json
 from matching.spec import Severities
 from models import definitions, plan, runs, streams
 from models.base import utc_now
@@ -29,7 +29,7 @@ routes = APIRouter(prefix="/streams", tags=["streams"])
 MOST_RETRIES = 100
 
 
-class StepInput(Wire):
+class StepInput(Given):
     """What a side of a step reads: `id` is a file's, a data source's, or an earlier step's order."""
 
     model_config = ConfigDict(extra="allow")
@@ -37,15 +37,20 @@ class StepInput(Wire):
     type: StreamInputType
     id: Annotated[StrictInt, Field(ge=1, le=2**63 - 1)]
 
+    @model_validator(mode="after")
+    def _keepable(self) -> StepInput:
+        keepable_json(self.model_extra)
+        return self
 
-class StepConfig(Wire):
+
+class StepConfig(Given):
     """A step's policies; unknown keys are refused."""
 
     model_config = ConfigDict(extra="forbid")
 
     continue_on_failure: StrictBool = False
     max_retries: Annotated[StrictInt, Field(ge=0, le=MOST_RETRIES)] = 0
-    severities: dict[str, Any] | None = None
+    severities: JsonObject | None = None
 
     @field_validator("severities")
     @classmethod
@@ -55,7 +60,7 @@ class StepConfig(Wire):
         return value
 
 
-class StepRequest(Wire):
+class StepRequest(Given):
     step_order: Annotated[StrictInt, Field(ge=1, le=10_000)]
     name: Name
     source_input: StepInput
@@ -75,18 +80,18 @@ class StepRequest(Wire):
         )
 
 
-class StreamRequest(Wire):
+class StreamRequest(Given):
     name: Name
-    description: str | None = None
+    description: Text | None = None
     domain: Domain = Domain.GENERAL
     trigger_type: TriggerType = TriggerType.MANUAL
-    trigger_config: dict[str, Any] | None = None
+    trigger_config: JsonObject | None = None
     steps: list[StepRequest]
 
 
-class RunRequest(Wire):
+class RunRequest(Given):
     trigger_type: TriggerType = TriggerType.MANUAL
-    trigger_metadata: dict[str, Any] | None = None
+    trigger_metadata: JsonObject | None = None
 
 
 class StreamSummary(Wire):
