@@ -53,6 +53,9 @@ HTTP_CODES = {
     415: "UNSUPPORTED_MEDIA_TYPE",
 }
 
+LONGEST_ECHO = 100
+"""Characters of a wrong value that an answer repeats."""
+
 JAVA_TYPES = {"int_parsing": "Long", "int_type": "Long", "int_from_float": "Long", "bool_parsing": "Boolean"}
 """The legacy texts name Java's types."""
 
@@ -98,13 +101,10 @@ def _invalid_request(request: Request, error: Exception) -> Response:
         name = str(first["loc"][-1])
         if first["type"] == "missing":
             return failed(400, "PARAMETER_MISSING", f"Required parameter is missing: {name}", {name: "is required"})
-        expected = JAVA_TYPES.get(first["type"], _reason(first))
-        return failed(
-            400,
-            "INVALID_PARAMETER",
-            f"Invalid value '{first.get('input')}' for parameter '{name}'. Expected type: {expected}",
-            {name: _reason(first)},
-        )
+        refused = f"Invalid value '{_short(first.get('input'))}' for parameter '{name}'"
+        expected = JAVA_TYPES.get(first["type"])
+        rest = f". Expected type: {expected}" if expected else f": {first['msg']}"
+        return failed(400, "INVALID_PARAMETER", refused + rest, {name: _reason(first)})
     return failed(400, "VALIDATION_FAILED", "Validation failed", {_path(one["loc"]): _reason(one) for one in problems})
 
 
@@ -127,13 +127,21 @@ def _reason(problem: dict[str, Any] | Any) -> str:
     if problem["type"] == "missing" or given is None:
         return REQUIRED_TEXTS.get(str(problem["loc"][-1]), "is required")
     if isinstance(given, str | int | float | bool) and problem["type"] != "value_error":
-        return f"{text} (got {given!r})"
+        return f"{text} (got {_short(repr(given))})"
     return text
+
+
+def _short(given: object) -> str:
+    text = str(given)
+    return text if len(text) <= LONGEST_ECHO else f"{text[:LONGEST_ECHO]}…"
 
 
 def _http_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
+    if error.status_code == 400 and error.__cause__ is not None:
+        # The framework's word for a body that JSON parsing gave up on in another way than with a syntax error.
+        return failed(400, "UNREADABLE_BODY", f"The body can't be read as JSON: {_short(error.__cause__)}")
     code = HTTP_CODES.get(error.status_code, "HTTP_ERROR")
     headers = dict(error.headers or {})
     if error.status_code == 405:

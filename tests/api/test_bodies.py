@@ -113,3 +113,8 @@ def test_trigger_metadata_that_cant_be_kept(rest: Rest, raw: str) -> None:
 def test_numbers_beyond_any_column(rest: Rest, field: str, raw: str) -> None:
     refused(rest, "POST", "/rules", RULED, f"matchingRules.0.{field}", raw)
     refused(rest, "POST", "/rules", MAPPED, "fieldMappings.0.confidence", "1e999")
+
+
+def test_a_long_value_is_not_sent_back_whole(rest: Rest) -> None:
+    answer = refused(rest, "POST", "/rules", {}, "name", "1" * 3000)
+    assert len(answer["data"]["name"]) < 200

@@ -178,6 +178,7 @@ def change(steps: list[dict[str, Any]], **values: Any) -> list[dict[str, Any]]:
         ({"config": {"continueOnFailure": "yes"}}, "steps[1].config.continueOnFailure"),
         ({"config": {"maxRetries": -1}}, "steps[1].config.maxRetries"),
         ({"config": {"retries": 3}}, "steps[1].config.retries"),
+        ({"config": {"max_retries": 3}}, "steps[1].config.max_retries"),
         ({"config": {"severities": {"MISSING": "HIGH"}}}, "steps[1].config.severities"),
     ],
 )
@@ -220,11 +221,20 @@ def test_a_wrong_stream_is_400_with_its_field(
 def test_other_bad_requests(rest: Rest) -> None:
     unreadable = rest.call("POST", "/streams", status=400, content=b"{", headers={"Content-Type": "application/json"})
     assert unreadable["error"] == "UNREADABLE_BODY"
+    for body in (b'{"name": "\xff"}', b"[" * 100_000):
+        assert (
+            rest.call("POST", "/rules", status=400, content=body, headers={"Content-Type": "application/json"})["error"]
+            == "UNREADABLE_BODY"
+        )
     wrong_kind = rest.call("POST", "/streams", status=415, content=b"<a/>", headers={"Content-Type": "text/xml"})
     assert wrong_kind["error"] == "UNSUPPORTED_MEDIA_TYPE"
     assert rest.call("GET", "/streams/abc", status=400)["message"] == (
         "Invalid value 'abc' for parameter 'streamId'. Expected type: Long"
     )
+    assert rest.call("GET", "/streams?size=0", status=400)["message"] == (
+        "Invalid value '0' for parameter 'size': Input should be greater than or equal to 1"
+    )
+    assert len(rest.call("GET", f"/streams/{'9' * 3000}", status=400)["message"]) < 300
     assert rest.call("GET", "/nowhere", status=404)["error"] == "ROUTE_NOT_FOUND"
     answer = rest.http.request("PUT", "/streams")
     assert (answer.status_code, answer.headers["allow"]) == (405, "GET, POST")
