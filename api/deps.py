@@ -45,4 +45,5 @@ def organization() -> int:
 
 Use = Annotated[Services, Depends(services)]
 Org = Annotated[int, Depends(organization)]
-RecordId = Annotated[int, Path(ge=1, le=2**63 - 1)]
+RecordId = Annotated[int, Path(ge=-(2**63), le=2**63 - 1)]
+"""An id in a path; one that no record can have is as unknown as any other."""

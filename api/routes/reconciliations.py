@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from api.deps import Org, RecordId, Services, Use
 from api.envelope import Acknowledged, Envelope, PageOf, PagingQuery, Wire, ok, page_of
@@ -23,15 +23,23 @@ from models.streams import Domain
 routes = APIRouter(prefix="/reconciliations", tags=["reconciliations"])
 
 POLL_SECONDS = 0.1
-FileId = Annotated[int, Field(ge=1, le=2**63 - 1)]
+GivenId = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
+
+
+SEVERITIES_OF_PAGES = {"WARNING": Severity.MEDIUM, "INFO": Severity.LOW}
+"""What existing pages call two severities in filters."""
+
+
+def _severity(given: str | None) -> str | None:
+    return given if given is None else SEVERITIES_OF_PAGES.get(given, given)
 
 
 class ReconciliationRequest(Given):
     name: Name
     description: Text | None = None
-    source_file_id: FileId
-    target_file_id: FileId
-    rule_set_id: FileId
+    source_file_id: GivenId
+    target_file_id: GivenId
+    rule_set_id: GivenId
     domain: Domain | None = None
 
 
@@ -200,7 +208,7 @@ def exceptions(
     org: Org,
     id: RecordId,
     type: Annotated[BreakType | None, Query()] = None,
-    severity: Annotated[Severity | None, Query()] = None,
+    severity: Annotated[Severity | None, BeforeValidator(_severity), Query()] = None,
     status: Annotated[BreakStatus | None, Query()] = None,
     page: Annotated[int, Query(ge=0, le=2**31)] = 0,
     size: Annotated[int, Query(ge=1, le=500)] = 20,

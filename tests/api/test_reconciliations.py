@@ -77,6 +77,11 @@ def test_create_start_and_look(rest: Rest, files: list[int]) -> None:
         None,
         {"id": "4", "amt": "9.00"},
     )
+    warnings = rest.call("GET", f"{path}/exceptions", params={"severity": "WARNING"})
+    assert warnings == rest.call("GET", f"{path}/exceptions", params={"severity": "MEDIUM"})
+    assert warnings["totalElements"] > 0
+    assert rest.call("GET", f"{path}/exceptions", params={"severity": "INFO"})["totalElements"] == 0
+    assert "severity" in rest.call("GET", f"{path}/exceptions", params={"severity": "NOPE"}, status=400)["data"]
     high = rest.call("GET", f"{path}/exceptions", params={"severity": "HIGH", "size": 1, "page": 1})
     assert (high["totalElements"], high["totalPages"], len(high["content"])) == (3, 3, 1)
     rest.call("GET", f"{path}/exceptions", params={"type": "NONSENSE"}, status=400)
@@ -137,6 +142,8 @@ def test_what_is_refused(rest: Rest, files: list[int]) -> None:
         rest.call("POST", "/reconciliations", status=404, json=body)["message"]
         == "UploadedFile not found with id: 999999"
     )
+    rest.call("POST", "/reconciliations", status=404, json={**body, "sourceFileId": 0})
+    rest.call("POST", "/reconciliations", status=400, json={**body, "sourceFileId": 2**63})
     body |= {"sourceFileId": files[0], "targetFileId": files[1]}
     assert (
         rest.call("POST", "/reconciliations", status=404, json=body)["message"] == "RuleSet not found with id: 999997"

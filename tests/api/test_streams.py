@@ -151,6 +151,9 @@ def test_unknown_ids_are_404(rest: Rest, files: list[int], rules: int) -> None:
         rest.call("GET", path, status=404)
     answer = rest.call("GET", "/streams/999999", status=404)
     assert (answer["message"], answer["error"]) == ("Stream not found with id: 999999", "STREAM_NOT_FOUND")
+    for number in (0, -1, 2**63 - 1, -(2**63)):
+        for entity in ("streams", "files", "rules", "reconciliations", "stream-runs"):
+            rest.call("GET", f"/{entity}/{number}", status=404)
     assert rest.call("POST", "/stream-runs/999999/cancel", status=404)["error"] == "RUN_NOT_FOUND"
     assert rest.stream([step(1, 999999, files[1], rules)], status=404)["error"] == "FILE_NOT_FOUND"
     assert rest.stream([step(1, files[0], files[1], 999999)], status=404)["error"] == "RULE_SET_NOT_FOUND"
