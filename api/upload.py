@@ -105,7 +105,10 @@ async def receive(
     kind, options = parse_options_header(request.headers.get("content-type", "").encode())
     if kind != b"multipart/form-data" or not options.get(b"boundary"):
         raise HTTPException(415, "Expected multipart/form-data with a boundary")
-    receiver = MultipartReceiver(options[b"boundary"], name, open_sink)
+    try:
+        receiver = MultipartReceiver(options[b"boundary"], name, open_sink)
+    except ValueError as error:
+        raise ValidationFailed(f"The multipart body can't be read: {error}", fields={name: str(error)}) from error
     try:
         await _feed_all(request, receiver, limit)
     except BaseException as error:

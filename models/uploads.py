@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import ExitStack
 from pathlib import PurePosixPath
 from uuid import uuid4
@@ -14,6 +15,8 @@ from models.storage import Blob, BlobWriter, Storage
 from models.tabular import ingest
 
 LONGEST_NAME = 255
+MEDIA_TYPE = re.compile(r"(?=.{1,255}$)[\w.+-]+/[\w.+-]+( *;[ -~]*)?", re.ASCII)
+"""Type, subtype and parameters in printable ASCII."""
 
 
 class Incoming:
@@ -21,7 +24,7 @@ class Incoming:
 
     def __init__(self, storage: Storage, organization_id: int, filename: str, content_type: str | None) -> None:
         self.filename = plain_name(filename)
-        self.content_type = content_type
+        self.content_type = plain_type(content_type)
         self.blob: Blob | None = None
         self._storage = storage
         # The name that people gave never becomes part of a path.
@@ -53,6 +56,11 @@ def plain_name(filename: str) -> str:
     """The last part of a name that a client sent, without control characters; `unnamed` where nothing is left."""
     last = PurePosixPath(filename.replace("\\", "/")).name
     return "".join(one for one in last if one.isprintable())[-LONGEST_NAME:] or "unnamed"
+
+
+def plain_type(content_type: str | None) -> str | None:
+    """The media type that a client sent, where a response header can hold it; None otherwise."""
+    return content_type if content_type is not None and MEDIA_TYPE.fullmatch(content_type) else None
 
 
 def register(database: Database, storage: Storage, organization_id: int, incoming: Incoming) -> StoredFile:

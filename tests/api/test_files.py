@@ -92,7 +92,33 @@ def test_requests_without_a_file(rest: Rest, stack: EmbeddedStack) -> None:
     cut = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\nx\n1'
     headers = {"Content-Type": "multipart/form-data; boundary=b"}
     rest.call("POST", "/files/upload/single", status=400, content=cut, headers=headers)
+    endless = {"Content-Type": f"multipart/form-data; boundary={'b' * 1000}"}
+    rest.call("POST", "/files/upload/single", status=400, content=cut, headers=endless)
     assert not list((stack.data_dir / "files").rglob("*.part-*"))
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        (b"text/csv", "text/csv"),
+        (b"Text/CSV; charset=utf-8", "Text/CSV; charset=utf-8"),
+        ("текст/csv".encode(), None),
+        (b"text/csv\x00", None),
+        (b"text/\x01csv", None),
+        (b"text/csv\xff", None),
+        (b"csv", None),
+        (b"text/" + b"c" * 300, None),
+    ],
+)
+def test_a_content_type_that_no_header_holds_is_dropped(rest: Rest, given: bytes, kept: str | None) -> None:
+    disposition = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n'
+    body = disposition + b"Content-Type: " + given + b"\r\n\r\nx\n1\r\n--b--\r\n"
+    headers = {"Content-Type": "multipart/form-data; boundary=b"}
+    stored = rest.call("POST", "/files/upload/single", status=201, content=body, headers=headers)
+    assert stored["contentType"] == kept
+    answer = rest.http.get(f"/files/{stored['id']}/download")
+    assert (answer.status_code, answer.content) == (200, b"x\n1")
+    assert answer.headers["content-type"].startswith((kept or "application/octet-stream").partition(";")[0])
 
 
 def test_an_upload_over_the_limit_leaves_nothing(rest: Rest, stack: EmbeddedStack) -> None:
