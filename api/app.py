@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from fastapi.concurrency import run_in_threadpool
@@ -24,7 +25,11 @@ from models.settings import Settings
 log = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 5
-FAILURES = {status: {"model": Failure} for status in (400, 404, 405, 409, 413, 415, 503)}
+FAILURES: dict[int | str, dict[str, Any]] = {
+    # "4XX" also keeps FastAPI from announcing its own 422, which is never sent.
+    status: {"model": Failure}
+    for status in (400, 404, 405, 409, 413, 415, "4XX", 503)
+}
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:

@@ -14,7 +14,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 
 from api.deps import Org, RecordId, Services, Use
-from api.envelope import Acknowledged, Envelope, PagingQuery, Wire, ok
+from api.envelope import Acknowledged, Envelope, PageOf, PagingQuery, Wire, ok
 from api.upload import receive
 from models import files, uploads
 from models.errors import FileVanished, ValidationFailed
@@ -114,7 +114,7 @@ async def upload_single(request: Request, use: Use, org: Org) -> Response:
     return ok(stored, "File uploaded successfully", status=201)
 
 
-@routes.get("", response_model=Envelope[list[UploadedFile]])
+@routes.get("", response_model=Envelope[list[UploadedFile] | PageOf[UploadedFile]])
 def listed(use: Use, org: Org, paging: PagingQuery) -> Response:
     """The uploads; artifacts are listed by their step runs."""
     with use.database.read() as session:

@@ -153,7 +153,7 @@ def create(use: Use, org: Org, body: ReconciliationRequest) -> Response:
     return ok(_shape(_view(use, org, record.id)), "Reconciliation started", status=201)
 
 
-@routes.get("", response_model=Envelope[list[ReconciliationDetail]])
+@routes.get("", response_model=Envelope[list[ReconciliationDetail] | PageOf[ReconciliationDetail]])
 def listed(use: Use, org: Org, paging: PagingQuery) -> Response:
     """All reconciliations, also those of stream steps, newest first."""
     with use.database.read() as session:

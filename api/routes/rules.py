@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field, model_validator
 from sqlmodel import Session
 
 from api.deps import Org, RecordId, Use
-from api.envelope import Acknowledged, Envelope, PagingQuery, Wire, ok
+from api.envelope import Acknowledged, Envelope, PageOf, PagingQuery, Wire, ok
 from api.wire import Given, JsonObject, Text
 from matching.terms import LEGACY_MATCH_TYPES, MatchType
 from models import rules
@@ -224,7 +224,7 @@ def create(use: Use, org: Org, body: RuleSetRequest) -> Response:
     return ok(shaped, "Rule set created successfully", status=201)
 
 
-@routes.get("", response_model=Envelope[list[RuleSet]])
+@routes.get("", response_model=Envelope[list[RuleSet] | PageOf[RuleSet]])
 def listed(use: Use, org: Org, paging: PagingQuery) -> Response:
     """The rule sets, oldest first."""
     with use.database.read() as session:

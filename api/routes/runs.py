@@ -7,7 +7,7 @@ from datetime import datetime
 from fastapi import APIRouter, Response
 
 from api.deps import Org, RecordId, Use
-from api.envelope import Envelope, PagingQuery, Wire, ok
+from api.envelope import Envelope, PageOf, PagingQuery, Wire, ok
 from models import artifacts, runs
 from models.artifacts import Artifact
 from models.base import utc_now
@@ -95,7 +95,7 @@ def one(use: Use, org: Org, runId: RecordId) -> Response:  # noqa: N803 - the co
     return ok(shape_run(run, counted[run.id]))
 
 
-@routes.get("/stream-runs/{runId}/steps", response_model=Envelope[list[StepRunDetail]])
+@routes.get("/stream-runs/{runId}/steps", response_model=Envelope[list[StepRunDetail] | PageOf[StepRunDetail]])
 def steps(use: Use, org: Org, runId: RecordId, paging: PagingQuery) -> Response:  # noqa: N803
     """The run's steps in step order."""
     with use.database.read() as session:
@@ -108,7 +108,7 @@ def _step_run(step_run: StepRun) -> StepRunDetail:
     return StepRunDetail.model_validate(step_run)
 
 
-@routes.get("/step-runs/{stepRunId}/artifacts", response_model=Envelope[list[ArtifactDetail]])
+@routes.get("/step-runs/{stepRunId}/artifacts", response_model=Envelope[list[ArtifactDetail] | PageOf[ArtifactDetail]])
 def artifacts_of(use: Use, org: Org, stepRunId: RecordId, paging: PagingQuery) -> Response:  # noqa: N803
     """What a completed step run left; nothing before it completed."""
     with use.database.read() as session:

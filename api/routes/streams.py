@@ -13,7 +13,7 @@ from pydantic_core import to_json
 from sqlmodel import col, select
 
 from api.deps import Org, RecordId, Use
-from api.envelope import Envelope, PagingQuery, Wire, ok
+from api.envelope import Envelope, PageOf, PagingQuery, Wire, ok
 from api.routes.runs import RunDetail, shape_run
 from api.wire import Given, JsonObject, Name, Text, keepable_json
 from matching.spec import Severities
@@ -181,7 +181,7 @@ def create(use: Use, org: Org, body: StreamRequest) -> Response:
     return ok(_summary(stream, len(steps)), "Stream created successfully", status=201)
 
 
-@routes.get("", response_model=Envelope[list[StreamSummary]])
+@routes.get("", response_model=Envelope[list[StreamSummary] | PageOf[StreamSummary]])
 def listed(use: Use, org: Org, paging: PagingQuery) -> Response:
     """The streams, newest first; those behind legacy reconciliations don't show."""
     with use.database.read() as session:
@@ -256,7 +256,7 @@ def run(
     return ok(RunCreated(run_id=created.id, **facts), "Stream run created successfully", status=201)
 
 
-@routes.get("/{streamId}/runs", response_model=Envelope[list[RunDetail]])
+@routes.get("/{streamId}/runs", response_model=Envelope[list[RunDetail] | PageOf[RunDetail]])
 def runs_of(use: Use, org: Org, streamId: RecordId, paging: PagingQuery) -> Response:  # noqa: N803
     """The stream's runs, newest first."""
     with use.database.read() as session:

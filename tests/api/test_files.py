@@ -174,3 +174,21 @@ def test_health_and_docs(rest: Rest, stack: EmbeddedStack) -> None:
     assert {"/api/v1/streams/{streamId}/runs", "/api/v1/files/upload", "/api/v1/reconciliations/{id}/start"} <= set(
         paths
     )
+    operations = [operation for methods in paths.values() for operation in methods.values()]
+    assert not [one["operationId"] for one in operations if "422" in one["responses"]]
+    assert all("400" in one["responses"] for one in operations)
+
+
+def test_every_list_is_described_as_list_and_page(stack: EmbeddedStack) -> None:
+    described = httpx.get(f"{stack.api_url}/openapi.json").json()
+    shapes = described["components"]["schemas"]
+    paged = [
+        methods["get"]["responses"]["200"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
+        for methods in described["paths"].values()
+        if {"page", "size"} <= {one["name"] for one in methods.get("get", {}).get("parameters", [])}
+    ]
+    assert len(paged) >= 8
+    for name in paged:
+        data = shapes[name]["properties"]["data"]
+        found = [one.get("type") or one["$ref"].rpartition("/")[2] for one in data.get("anyOf", [data])]
+        assert found[-1].startswith("PageOf_"), name
