@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from matching.candidates import REASON_CODES, Codes, Pairing
-from matching.comparators import Verdict
 from matching.frames import Positions, Side
 from matching.identity import FILE_ID, ROW
-from matching.plan import Comparison, PassPlan
+from matching.keys import Numbers
+from matching.links import REASON_CODES, Codes, Judged, Links, PassResult
+from matching.plan import PassPlan, Plan
 from matching.sentences import sentence
-from matching.spec import Severities
-from matching.terms import BreakType, Reason, Severity
+from matching.spec import MEASURED, Severities
+from matching.terms import BreakType, Cardinality, Decision, Reason, Severity
 from matching.texts import key_values, rendered
 
 _COLUMNS: dict[str, type[pl.DataType]] = {
@@ -34,36 +34,46 @@ _COLUMNS: dict[str, type[pl.DataType]] = {
     "description": pl.String,
 }
 
-_POSITIONS: dict[str, type[pl.DataType]] = {"source": pl.UInt32, "target": pl.UInt32, "number": pl.UInt32}
+_POSITIONS: dict[str, type[pl.DataType]] = {
+    "source": pl.UInt32,
+    "target": pl.UInt32,
+    "number": pl.UInt32,
+    "pass": pl.UInt32,
+}
 """What the breaks are ordered by; 0 is the number of a break that is about whole records."""
 
 
 @dataclass(frozen=True)
-class Judged:
-    """A comparison and its verdicts, one per pair."""
+class Findings:
+    """All that a rule set found: what each pass linked, with the id of the match that each link belongs to, and what is left."""
 
-    comparison: Comparison
-    verdict: Verdict
+    plan: Plan
+    source: Side
+    target: Side
+    results: Sequence[PassResult]
+    match_ids: Sequence[Numbers]
+    candidates: Sequence[Links]
+    """Per pass: pairs of records without a partner for a person to decide on."""
+    source_codes: Codes
+    target_codes: Codes
 
 
-def find_breaks(
-    plan: PassPlan,
-    source: Side,
-    target: Side,
-    pairing: Pairing,
-    judged: Sequence[Judged],
-    severities: Severities,
-) -> pl.DataFrame:
-    """The breaks of one pass, as `outcome.Outcome` describes them."""
-    found = [_mismatches(plan, source, target, pairing, one, severities) for one in judged]
-    if plan.legacy:
-        found += _null_keys_of_pairs(plan, source, pairing, severities)
-    found += _without_partner(plan, source, pairing.source_codes, severities)
-    found += _without_partner(plan, target, pairing.target_codes, severities)
-    frame = pl.concat(found).sort("source", "target", "number", nulls_last=True)
-    return frame.with_columns(_key_texts(plan, source, target, frame), *_identities(source, target, frame)).select(
-        *_COLUMNS
-    )
+def find_breaks(found: Findings, severities: Severities) -> pl.DataFrame:
+    """The breaks of a rule set, as `outcome.Outcome` describes them."""
+    pieces: list[pl.DataFrame] = []
+    for number, (result, ids, candidates) in enumerate(
+        zip(found.results, found.match_ids, found.candidates, strict=True)
+    ):
+        place = _Place(found, number, result, ids, severities)
+        compared = {one.number for one in result.plan.comparisons}
+        pieces += [place.mismatches(one) for one in result.links.judged if one.comparison.number in compared]
+        if result.plan.legacy:
+            pieces += place.null_keys_of_pairs()
+        pieces.append(place.to_decide(candidates))
+    pieces += _without_partner(found, found.source, found.source_codes, severities)
+    pieces += _without_partner(found, found.target, found.target_codes, severities)
+    frame = pl.concat(pieces).sort("source", "target", "number", "pass", nulls_last=True)
+    return frame.with_columns(_key_texts(found, frame), *_identities(found, frame)).select(*_COLUMNS)
 
 
 def _frame(**columns: pl.Series | pl.Expr | str | int | None) -> pl.DataFrame:
@@ -81,85 +91,163 @@ def _expression(value: pl.Expr | pl.Series | str | int | None) -> pl.Expr:
     return value if isinstance(value, pl.Expr) else pl.lit(value)
 
 
-def _mismatches(
-    plan: PassPlan, source: Side, target: Side, pairing: Pairing, judged: Judged, severities: Severities
-) -> pl.DataFrame:
-    comparison, verdict = judged.comparison, judged.verdict
-    rows = np.flatnonzero(~verdict.agrees.to_numpy())
-    at_source, at_target = pairing.source[rows], pairing.target[rows]
-    delta = pl.Series("delta", [], dtype=pl.String).extend_constant(None, len(rows))
-    if verdict.delta is not None:
-        delta = verdict.delta.gather(rows).cast(pl.String)
-    field = comparison.source_field
-    return _frame(
-        source=pl.Series(at_source),
-        target=pl.Series(at_target),
-        number=comparison.number,
-        type=BreakType.VALUE_MISMATCH.value,
-        severity=severities.of(BreakType.VALUE_MISMATCH, comparison.severity, field).value,
-        field=field,
-        source_value=rendered(source.values(field, at_source)),
-        target_value=rendered(target.values(comparison.target_field, at_target)),
-        delta=delta,
-        description=pl.lit(f"Value mismatch for field {field}") if plan.legacy else sentence(comparison),
-        match_id=pl.Series(rows + 1),
-    )
+@dataclass(frozen=True)
+class _Place:
+    """The breaks of one pass."""
 
+    found: Findings
+    number: int
+    result: PassResult
+    match_ids: Numbers
+    severities: Severities
 
-def _null_keys_of_pairs(plan: PassPlan, source: Side, pairing: Pairing, severities: Severities) -> list[pl.DataFrame]:
-    """Legacy: a null key pairs with a null key, so both are null, and the source is named."""
-    found: list[pl.DataFrame] = []
-    for key in plan.keys:
-        missing = source.values(key.source_field).is_null().to_numpy()[pairing.source]
-        rows = np.flatnonzero(missing)
-        frame = _frame(
-            source=pl.Series(pairing.source[rows]),
-            target=pl.Series(pairing.target[rows]),
-            number=key.number,
-            type=BreakType.MISSING_SOURCE.value,
-            severity=severities.of(BreakType.MISSING_SOURCE, Severity.CRITICAL).value,
-            field=key.source_field,
-            description=f"Key field '{key.source_field}' is null",
-            match_id=pl.Series(rows + 1),
+    def mismatches(self, judged: Judged) -> pl.DataFrame:
+        """Values that a comparison does not let pass; of a match of several records, one break for all."""
+        plan, links, comparison = self.result.plan, self.result.links, judged.comparison
+        disagree = ~judged.verdict.agrees.to_numpy()
+        grouped = plan.cardinality is not Cardinality.ONE_TO_ONE
+        if grouped:
+            disagree &= np.diff(links.match, prepend=-1) != 0
+        rows = np.flatnonzero(disagree)
+        at_source, at_target = links.source[rows], links.target[rows]
+        delta = pl.Series("delta", [], dtype=pl.String).extend_constant(None, len(rows))
+        if judged.verdict.delta is not None:
+            delta = judged.verdict.delta.gather(rows).cast(pl.String)
+        field = comparison.source_field
+        off = grouped and comparison.rule.match_type in MEASURED
+        break_type = BreakType.TOLERANCE_EXCEEDED if off else BreakType.VALUE_MISMATCH
+        default = Severity.HIGH if off else comparison.severity
+        source_value, target_value = judged.source_value, judged.target_value
+        if source_value is None or target_value is None:
+            source_value = rendered(self.found.source.values(field, at_source))
+            target_value = rendered(self.found.target.values(comparison.target_field, at_target))
+        else:
+            source_value, target_value = source_value.gather(rows), target_value.gather(rows)
+        return _frame(
+            source=pl.Series(at_source),
+            target=pl.Series(at_target),
+            number=comparison.number,
+            **{"pass": self.number},
+            type=break_type.value,
+            severity=self.severities.of(break_type, default, field).value,
+            field=field,
+            source_value=source_value,
+            target_value=target_value,
+            delta=delta,
+            description=pl.lit(f"Value mismatch for field {field}") if plan.legacy else sentence(comparison),
+            match_id=pl.Series(self.match_ids[rows]),
         )
-        found.append(frame)
-    return found
+
+    def null_keys_of_pairs(self) -> list[pl.DataFrame]:
+        """Legacy: a null key pairs with a null key, so both are null, and the source is named."""
+        links = self.result.links
+        found: list[pl.DataFrame] = []
+        for key in self.result.plan.keys:
+            missing = self.found.source.values(key.source_field).is_null().to_numpy()[links.source]
+            rows = np.flatnonzero(missing)
+            frame = _frame(
+                source=pl.Series(links.source[rows]),
+                target=pl.Series(links.target[rows]),
+                number=key.number,
+                **{"pass": self.number},
+                type=BreakType.MISSING_SOURCE.value,
+                severity=self.severities.of(BreakType.MISSING_SOURCE, Severity.CRITICAL).value,
+                field=key.source_field,
+                description=f"Key field '{key.source_field}' is null",
+                match_id=pl.Series(self.match_ids[rows]),
+            )
+            found.append(frame)
+        return found
+
+    def to_decide(self, candidates: Links) -> pl.DataFrame:
+        """Pairs that a person is asked about."""
+        plan = self.result.plan
+        suggested = plan.decision is Decision.SUGGEST
+        start = (
+            f"Suggested by pass '{plan.name}'" if suggested else f"One of several possible partners by '{plan.name}'"
+        )
+        share = pl.Series("share", candidates.score / 10_000).round(1)
+        return _frame(
+            source=pl.Series(candidates.source),
+            target=pl.Series(candidates.target),
+            number=0,
+            **{"pass": self.number},
+            type=BreakType.POTENTIAL_MATCH.value,
+            severity=self.severities.of(BreakType.POTENTIAL_MATCH, Severity.MEDIUM).value,
+            description=pl.format("{}, agreement {} %; confirm or reject it", pl.lit(start), pl.lit(share)),
+        )
 
 
-def _without_partner(plan: PassPlan, side: Side, codes: Codes, severities: Severities) -> list[pl.DataFrame]:
+def _without_partner(found: Findings, side: Side, codes: Codes, severities: Severities) -> list[pl.DataFrame]:
     other = "target" if side.name == "source" else "source"
+    candidates = [one.source if side.name == "source" else one.target for one in found.candidates]
+    asked = np.zeros(side.height, dtype=np.bool_)
+    for one in candidates:
+        asked[one] = True
     missing = BreakType.MISSING_TARGET if side.name == "source" else BreakType.MISSING_SOURCE
-    found: list[pl.DataFrame] = []
-    for break_type, reason, description in (
-        (missing, Reason.MISSING, f"No matching record found in {other}"),
-        (BreakType.DUPLICATE, Reason.DUPLICATE, f"Duplicate key in {side.name} with no matching {other} record"),
+    pieces: list[pl.DataFrame] = []
+    for break_type, reason, severity, description in (
+        (missing, Reason.MISSING, Severity.HIGH, f"No matching record found in {other}"),
+        (
+            BreakType.DUPLICATE,
+            Reason.DUPLICATE,
+            Severity.HIGH,
+            f"Duplicate key in {side.name} with no matching {other} record",
+        ),
+        (
+            missing,
+            Reason.SEARCH_TRUNCATED,
+            Severity.HIGH,
+            f"No matching record found in {other}: the search was stopped by its budget",
+        ),
+        (
+            BreakType.POTENTIAL_MATCH,
+            Reason.AMBIGUOUS,
+            Severity.MEDIUM,
+            f"Several records could settle with {other}, and nothing decides between them",
+        ),
     ):
-        rows = np.flatnonzero(codes == REASON_CODES[reason]).astype(np.uint32)
-        severity = severities.of(break_type, Severity.HIGH).value
-        positions = {side.name: pl.Series(rows)}
-        found.append(_frame(**positions, number=0, type=break_type.value, severity=severity, description=description))
-    rows = np.flatnonzero(codes == REASON_CODES[Reason.NULL_KEY]).astype(np.uint32)
+        left = codes == REASON_CODES[reason]
+        if reason is Reason.AMBIGUOUS:
+            left &= ~asked
+        pieces.append(
+            _frame(
+                **{side.name: pl.Series(np.flatnonzero(left).astype(np.uint32))},
+                number=0,
+                type=break_type.value,
+                severity=severities.of(break_type, severity).value,
+                description=description,
+            )
+        )
+    rows = np.flatnonzero((codes == REASON_CODES[Reason.NULL_KEY]) | (codes == REASON_CODES[Reason.FORMAT_ERROR]))
     if len(rows):
-        found.append(_set_aside(plan, side, rows, severities))
-    return found
+        pieces.append(_set_aside(_keyed(found.plan), side, rows.astype(np.uint32), severities))
+    return pieces
+
+
+def _keyed(plan: Plan) -> PassPlan:
+    """The pass whose keys name a record that no pass has matched."""
+    return next((one for one in plan.passes if one.keys), plan.passes[0])
 
 
 def _set_aside(plan: PassPlan, side: Side, rows: Positions, severities: Severities) -> pl.DataFrame:
-    """Records with a null or blank key; the first such field is named, with what it holds."""
-    field, value = pl.lit(None, pl.String), pl.lit(None, pl.String)
+    """Records without a key; the first such field is named, with what it holds."""
+    field, value, text = (pl.lit(None, pl.String) for _ in range(3))
     columns: list[pl.Series] = []
     for number, key in enumerate(reversed(plan.keys)):
-        name = key.source_field if side.name == "source" else key.target_field
-        values = side.values(name, rows)
+        name = key.pair.field_of(side.name)
         stripped = key_values(key.pair, side.name, side.reader(rows)).str.strip_chars()
         columns += [
             (stripped.is_null() | (stripped == "")).alias(f"blank{number}"),
-            rendered(values).alias(f"text{number}"),
+            rendered(side.values(name, rows)).alias(f"text{number}"),
         ]
-        blank = pl.col(f"blank{number}")
+        blank, raw = pl.col(f"blank{number}"), pl.col(f"text{number}")
+        is_bare = raw.is_null() | (raw.str.strip_chars() == "")
+        says = pl.when(is_bare).then(pl.lit("is null or blank")).otherwise(pl.format("can't be read from '{}'", raw))
         field = pl.when(blank).then(pl.lit(name)).otherwise(field)
-        value = pl.when(blank).then(f"text{number}").otherwise(value)
-    named = pl.DataFrame(columns).select(field.alias("field"), value.alias("value"))
+        value = pl.when(blank).then(raw).otherwise(value)
+        text = pl.when(blank).then(says).otherwise(text)
+    named = pl.DataFrame(columns).select(field.alias("field"), value.alias("value"), text.alias("text"))
     own: dict[str, pl.Series] = {side.name: pl.Series(rows), f"{side.name}_value": named["value"]}
     return _frame(
         **own,
@@ -168,32 +256,45 @@ def _set_aside(plan: PassPlan, side: Side, rows: Positions, severities: Severiti
         severity=severities.of(BreakType.FORMAT_ERROR, Severity.HIGH).value,
         field=named["field"],
         description=pl.format(
-            "Key field '{}' is null or blank in {}; the record was set aside", "field", pl.lit(side.name)
+            "Key field '{}' {} in {}; the record was set aside",
+            pl.lit(named["field"]),
+            pl.lit(named["text"]),
+            pl.lit(side.name),
         ),
     )
 
 
-def _key_texts(plan: PassPlan, source: Side, target: Side, breaks: pl.DataFrame) -> pl.Series:
-    """Readable keys: those of the source record, or of the target record where there is no other."""
-    texts: list[pl.Series] = []
-    for side, names in (
-        (source, [one.source_field for one in plan.keys]),
-        (target, [one.target_field for one in plan.keys]),
-    ):
-        parts: list[pl.Expr] = []
-        columns: list[pl.Series] = []
-        for number, name in enumerate(names):
-            value = side.values(name).gather(breaks[side.name])
-            columns.append(rendered(value).alias(f"key{number}"))
-            parts += [pl.lit(f"{', ' if number else ''}{name}="), pl.col(f"key{number}").fill_null("null")]
-        known = pl.lit(breaks[side.name].is_not_null())
-        texts.append(pl.DataFrame(columns).select(pl.when(known).then(pl.concat_str(parts))).to_series())
-    return texts[0].zip_with(texts[0].is_not_null(), texts[1]).alias("key")
+def _key_texts(found: Findings, breaks: pl.DataFrame) -> pl.Series:
+    """Readable keys by the break's pass: those of the source record, or of the target record where there is no other."""
+    of_leftover = found.plan.passes.index(_keyed(found.plan))
+    passes = breaks["pass"].fill_null(of_leftover).to_numpy()
+    texts = pl.Series("key", [None] * breaks.height, dtype=pl.String)
+    for number in np.unique(passes):
+        rows = np.flatnonzero(passes == number)
+        plan = found.plan.passes[number]
+        pairs = [key.pair for key in plan.keys] or [one.rule for one in plan.conditions]
+        sides = [
+            _named_values(found.source, [one.source_field for one in pairs], breaks["source"].gather(rows)),
+            _named_values(found.target, [one.target_field for one in pairs], breaks["target"].gather(rows)),
+        ]
+        own = sides[0].zip_with(sides[0].is_not_null(), sides[1])
+        texts = own if len(rows) == breaks.height else texts.scatter(rows, own)
+    return texts.alias("key")
 
 
-def _identities(source: Side, target: Side, breaks: pl.DataFrame) -> list[pl.Series]:
+def _named_values(side: Side, names: Sequence[str], positions: pl.Series) -> pl.Series:
+    parts: list[pl.Expr] = []
+    columns: list[pl.Series] = []
+    for number, name in enumerate(names):
+        columns.append(rendered(side.values(name).gather(positions)).alias(f"key{number}"))
+        parts += [pl.lit(f"{', ' if number else ''}{name}="), pl.col(f"key{number}").fill_null("null")]
+    known = pl.lit(positions.is_not_null())
+    return pl.DataFrame(columns).select(pl.when(known).then(pl.concat_str(parts))).to_series()
+
+
+def _identities(found: Findings, breaks: pl.DataFrame) -> list[pl.Series]:
     return [
         side.values(column).gather(breaks[side.name]).alias(f"{side.name}{'_file_id' if column == FILE_ID else '_row'}")
-        for side in (source, target)
+        for side in (found.source, found.target)
         for column in (FILE_ID, ROW)
     ]

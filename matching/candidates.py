@@ -6,18 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from matching.frames import Positions
+from matching.keys import blank, key_hash
+from matching.links import MATCHED_CODE, REASON_CODES, Codes
 from matching.settle import pair_in_order
 from matching.terms import Reason
-
-MATCHED_CODE = 0
-REASON_CODES = {reason: code for code, reason in enumerate(Reason, start=MATCHED_CODE + 1)}
-
-Codes = npt.NDArray[np.uint8]
-"""Per row of a side: `MATCHED_CODE`, or why it has no partner, as in `REASON_CODES`."""
 
 
 @dataclass(frozen=True)
@@ -81,28 +76,12 @@ def _picked(column: pl.Series, rows: Positions) -> pl.Series:
     return column if len(rows) == len(column) else column.gather(rows)
 
 
-def key_hash(columns: Sequence[pl.Series], bits: int = 64) -> pl.Series:
-    """One UInt64 per row; equal keys have equal hashes."""
-    names = [f"key{number}" for number in range(len(columns))]
-    combined = pl.lit(0, pl.UInt64)
-    for number, name in enumerate(names):
-        combined = combined * pl.lit(0x9E3779B97F4A7C15, pl.UInt64) + pl.col(name).hash(number)
-    if bits < 64:
-        combined //= pl.lit(2 ** (64 - bits), pl.UInt64)
-    frame = pl.DataFrame([one.alias(name) for one, name in zip(columns, names, strict=True)])
-    return frame.select(combined.alias("hash")).to_series()
-
-
 def _eligible(columns: Sequence[pl.Series], set_aside_blanks: bool) -> Positions:
     rows = np.arange(len(columns[0]), dtype=np.uint32)
     if not set_aside_blanks:
         return rows
-    blank = pl.repeat(value=False, n=len(rows), dtype=pl.Boolean, eager=True)
-    for column in columns:
-        blank |= column.is_null()
-        if column.dtype == pl.String:
-            blank |= (column.str.strip_chars() == "").fill_null(value=False)
-    return rows[~blank.to_numpy()] if blank.any() else rows
+    without = blank(columns)
+    return rows[~without.to_numpy()] if without.any() else rows
 
 
 def _repeated(hashes: Sequence[pl.Series]) -> pl.Series | None:

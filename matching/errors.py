@@ -73,6 +73,19 @@ class RuleInvalid(MatchingError):
     code = "RULE_INVALID"
 
 
+class SearchTooWide(MatchingError):
+    """A pass has more candidates than can be held: nearly every record could be the partner of many others."""
+
+    code = "SEARCH_TOO_WIDE"
+
+    def __init__(self, name: str, limit: int) -> None:
+        super().__init__(
+            f"Pass '{name}' has more than {limit:,} candidates; give it another key or a narrower condition",
+            pass_name=name,
+            limit=limit,
+        )
+
+
 class ConservationBroken(MatchingError):
     """An outcome that lost or doubled a row: a defect of the engine, never of the input."""
 

@@ -9,8 +9,8 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-import polars.selectors as cs
 
+from matching.columns import exactly
 from matching.errors import ColumnNotFound, RuleInvalid
 from matching.fields import SideName
 from matching.identity import FILE_ID, REASON, RESERVED, ROW
@@ -56,7 +56,7 @@ class Side:
         index = _unused_name("_recon_index", self.columns)
         wanted = pl.LazyFrame({index: pl.Series(rows, dtype=pl.get_index_type()), REASON: reasons.cast(pl.String)})
         records = self.scan.with_row_index(index).join(wanted, on=index, how="inner")
-        return records.sort(FILE_ID, ROW).select(_exactly(self.columns), FILE_ID, ROW, REASON).collect()
+        return records.sort(FILE_ID, ROW).select(exactly(*self.columns), FILE_ID, ROW, REASON).collect()
 
 
 def read_side(name: SideName, scan: pl.LazyFrame, fields: Sequence[str]) -> Side:
@@ -78,10 +78,10 @@ def read_side(name: SideName, scan: pl.LazyFrame, fields: Sequence[str]) -> Side
                 type=str(schema[field]),
             )
     identity = [pl.col(FILE_ID).cast(pl.Int64), pl.col(ROW).cast(pl.Int64)]
-    scan = scan.select(_exactly(columns), *identity)
+    scan = scan.select(exactly(*columns), *identity)
     needed = list(dict.fromkeys(one for one in fields if one in columns))
     # One chunk: picking rows from many is ten times slower.
-    frame = scan.select(FILE_ID, ROW, _exactly(needed)).collect().rechunk()
+    frame = scan.select(FILE_ID, ROW, exactly(*needed)).collect().rechunk()
     scan_rows: Positions | None = None
     if not _in_identity_order(frame):
         scan_rows = frame.select(pl.arg_sort_by(FILE_ID, ROW)).to_series().cast(pl.UInt32).to_numpy()
@@ -93,10 +93,6 @@ def _in_identity_order(frame: pl.DataFrame) -> bool:
     before_file, before_row = pl.col(FILE_ID).shift(), pl.col(ROW).shift()
     ordered = (before_file < pl.col(FILE_ID)) | ((before_file == pl.col(FILE_ID)) & (before_row < pl.col(ROW)))
     return bool(frame.select(ordered.all()).item())
-
-
-def _exactly(names: Sequence[str]) -> pl.Expr:
-    return cs.by_name(*names).as_expr()
 
 
 def _unused_name(wish: str, taken: Iterable[str]) -> str:

@@ -98,13 +98,19 @@ def fingerprint(frame: pl.DataFrame, file_id: str = FILE_ID, row: str = ROW) -> 
     return Fingerprint(frame.height, int(identities or 0))
 
 
-def check_conservation(outcome: Outcome, source: Fingerprint, target: Fingerprint) -> None:
-    """Raises ConservationBroken unless each side's every record is in exactly one of matches and unmatched."""
+def check_conservation(outcome: Outcome, source: Fingerprint, target: Fingerprint, *, several: bool = False) -> None:
+    """Raises ConservationBroken unless each side's every record is in exactly one of matches and unmatched.
+
+    `several`: matches may be of several records, which are then in more than one row.
+    """
     for side, before, unmatched in (
         ("source", source, outcome.unmatched_source),
         ("target", target, outcome.unmatched_target),
     ):
-        matched = fingerprint(outcome.matches, f"{side}_file_id", f"{side}_row")
+        identity = [f"{side}_file_id", f"{side}_row"]
+        linked = outcome.matches.select(identity)
+        # Of a match of several records, one may be in several rows.
+        matched = fingerprint(linked.unique() if several else linked, *identity)
         rest = fingerprint(unmatched)
         if matched + rest != before:
             attributes: dict[str, Any] = {"side": side, "rows": before.rows}

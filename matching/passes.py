@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 import polars as pl
 
-from matching.breaks import Judged, find_breaks
-from matching.candidates import MATCHED_CODE, REASON_CODES, Codes, Pairing, pair_by_key
-from matching.comparators import judge
-from matching.frames import Side, read_side
-from matching.identity import FILE_ID, ROW
+from matching.breaks import Findings, find_breaks
+from matching.candidates import pair_by_key
+from matching.frames import Positions, Side, read_side
+from matching.groups import settle_groups
+from matching.keys import Flags
+from matching.links import MATCHED_CODE, REASON_CODES, Codes, Links, PassResult, no_links, pairs_as_links
+from matching.matches import match_ids, matches_frame
+from matching.one_to_one import settle_one_to_one
 from matching.outcome import MATCHED, Outcome, Statistics, Totals, check_conservation, fingerprint
-from matching.plan import PassPlan, compile_rule_set, required_columns
+from matching.plan import PassPlan, Plan, compile_rule_set, required_columns
+from matching.search import Board, eligible, judge_all, unreadable
 from matching.spec import RuleSet, Severities
-from matching.terms import Reason
-from matching.texts import comparable
+from matching.terms import Ambiguity, Cardinality, Decision, Grouping, Reason
 
 _BUCKETS = [MATCHED, *(reason.value for reason in REASON_CODES)]
 """By code."""
@@ -36,7 +39,7 @@ def reconcile(
     must give its rows in one order each time. `severities` go before those of the rule set, key by key. `on_progress` is told
     the part that is done, from 0 to 1. The outcome depends neither on the order of rows nor on threads.
 
-    Raises KeyFieldRequired, ColumnNotFound, RuleInvalid, and ConservationBroken on a defect of the engine.
+    Raises KeyFieldRequired, ColumnNotFound, RuleInvalid, SearchTooWide, and ConservationBroken on a defect of the engine.
     """
     report = on_progress or _nobody
     plan = compile_rule_set(rule_set)
@@ -46,35 +49,28 @@ def reconcile(
     report(0.2)
     target_side = read_side("target", target, target_fields)
     report(0.4)
-    pairing = _pair(plan, source_side, target_side)
-    report(0.6)
-    judged = [
-        Judged(
-            one,
-            judge(one, source_side.reader(pairing.source), target_side.reader(pairing.target)),
-        )
-        for one in plan.comparisons
-    ]
+    found = run_passes(plan, source_side, target_side, lambda part: report(0.4 + 0.4 * part))
     report(0.8)
-    effective = (rule_set.severities or Severities()).overridden_by(severities)
-    breaks = find_breaks(plan, source_side, target_side, pairing, judged, effective)
-    totals = Totals(source=_by_bucket(pairing.source_codes), target=_by_bucket(pairing.target_codes))
+    breaks = find_breaks(found, plan.severities.overridden_by(severities))
+    totals = Totals(source=_by_bucket(found.source_codes), target=_by_bucket(found.target_codes))
+    matches = matches_frame(found)
     outcome = Outcome(
-        matches=_matches(plan, source_side, target_side, pairing, judged),
-        unmatched_source=_unmatched(source_side, pairing.source_codes),
-        unmatched_target=_unmatched(target_side, pairing.target_codes),
+        matches=matches,
+        unmatched_source=_unmatched(source_side, found.source_codes),
+        unmatched_target=_unmatched(target_side, found.target_codes),
         breaks=breaks,
         statistics=Statistics(
             total_source_records=source_side.height,
             total_target_records=target_side.height,
-            matched_records=len(pairing.source),
-            unmatched_source_records=totals.source.get(Reason.MISSING, 0),
-            unmatched_target_records=totals.target.get(Reason.MISSING, 0),
+            matched_records=totals.source.get(MATCHED, 0),
+            unmatched_source_records=_without_candidate(totals.source),
+            unmatched_target_records=_without_candidate(totals.target),
             exception_count=breaks.height,
         ),
         totals=totals,
     )
-    check_conservation(outcome, fingerprint(source_side.frame), fingerprint(target_side.frame))
+    several = any(one.cardinality is not Cardinality.ONE_TO_ONE for one in plan.passes)
+    check_conservation(outcome, fingerprint(source_side.frame), fingerprint(target_side.frame), several=several)
     report(1.0)
     return outcome
 
@@ -83,9 +79,128 @@ def _nobody(_: float) -> None:
     """Nobody wants to know."""
 
 
-def _pair(plan: PassPlan, source: Side, target: Side) -> Pairing:
-    columns = [comparable(key.pair, source.reader(), target.reader()) for key in plan.keys]
-    return pair_by_key([one for one, _ in columns], [one for _, one in columns], set_aside_blanks=not plan.legacy)
+def run_passes(plan: Plan, source: Side, target: Side, report: Callable[[float], None] = _nobody) -> Findings:
+    """Runs the passes in order; what one matches, the next doesn't see."""
+    board = Board.of(source, target)
+    codes = [np.zeros(source.height, dtype=np.uint8), np.zeros(target.height, dtype=np.uint8)]
+    results: list[PassResult] = []
+    for number, one in enumerate(plan.passes, start=1):
+        result = _run(board, one)
+        results.append(result)
+        for kept, told in zip(codes, (result.source_codes, result.target_codes), strict=True):
+            np.maximum(kept, told, out=kept)
+        board.source_open[result.links.source] = False
+        board.target_open[result.links.target] = False
+        report(number / len(plan.passes))
+    candidates = [_open_ones(board, one.candidates) for one in results]
+    for code, is_open, asked, had in (
+        (
+            codes[0],
+            board.source_open,
+            [one.source for one in candidates],
+            [one.candidates.source for one in results],
+        ),
+        (
+            codes[1],
+            board.target_open,
+            [one.target for one in candidates],
+            [one.candidates.target for one in results],
+        ),
+    ):
+        # Who was in doubt, and whose candidates have all found another partner, has none.
+        lost = np.zeros(len(code), dtype=np.bool_)
+        for rows in had:
+            lost[rows] = True
+        for rows in asked:
+            lost[rows] = False
+        code[lost] = np.minimum(code[lost], REASON_CODES[Reason.MISSING])
+        code[~is_open] = MATCHED_CODE
+    return Findings(
+        plan=plan,
+        source=source,
+        target=target,
+        results=results,
+        match_ids=match_ids([one.links for one in results]),
+        candidates=candidates,
+        source_codes=codes[0],
+        target_codes=codes[1],
+    )
+
+
+def _open_ones(board: Board, candidates: Links) -> Links:
+    if not len(candidates):
+        return candidates
+    both = board.source_open[candidates.source] & board.target_open[candidates.target]
+    return candidates if both.all() else candidates.at(np.flatnonzero(both))
+
+
+def _run(board: Board, plan: PassPlan) -> PassResult:
+    by_key_alone = (
+        plan.cardinality is Cardinality.ONE_TO_ONE
+        and plan.ambiguity is Ambiguity.IN_ORDER
+        and not plan.conditions
+        and plan.keys
+    )
+    if by_key_alone:
+        return _decided(_pair(board, plan), plan)
+    rows = eligible(board, plan)
+    if plan.cardinality is Cardinality.ONE_TO_ONE:
+        result = settle_one_to_one(board, plan, rows)
+    elif plan.grouping is Grouping.BY_KEY:
+        result = settle_groups(board, plan, rows)
+    else:
+        raise NotImplementedError
+    for side, blanks, code in (
+        (board.source, rows.source_blank, result.source_codes),
+        (board.target, rows.target_blank, result.target_codes),
+    ):
+        code[blanks] = _blank_codes(board, plan, side, blanks)
+    return _decided(result, plan)
+
+
+def _decided(result: PassResult, plan: PassPlan) -> PassResult:
+    """What a pass that only suggests has found is put to a person."""
+    if plan.decision is Decision.MATCH:
+        return result
+    source_codes, target_codes = result.source_codes.copy(), result.target_codes.copy()
+    source_codes[result.links.source] = REASON_CODES[Reason.AMBIGUOUS]
+    target_codes[result.links.target] = REASON_CODES[Reason.AMBIGUOUS]
+    return PassResult(plan, no_links(), source_codes, target_codes, result.links)
+
+
+def _pair(board: Board, plan: PassPlan) -> PassResult:
+    """Keys alone decide: the n-th of a key with the n-th of the other side."""
+    sides = (board.source, board.target)
+    open_rows = [_open_rows(one) for one in (board.source_open, board.target_open)]
+    keys = [
+        columns if rows is None else [one.gather(rows) for one in columns]
+        for columns, rows in zip(board.keys(plan), open_rows, strict=True)
+    ]
+    pairing = pair_by_key(*keys, set_aside_blanks=not plan.legacy)
+    codes: list[Codes] = []
+    for side, rows, own in zip(sides, open_rows, (pairing.source_codes, pairing.target_codes), strict=True):
+        everywhere = own if rows is None else np.zeros(side.height, dtype=np.uint8)
+        if rows is not None:
+            everywhere[rows] = own
+        if not plan.legacy:
+            blanks = np.flatnonzero(everywhere == REASON_CODES[Reason.NULL_KEY]).astype(np.uint32)
+            everywhere[blanks] = _blank_codes(board, plan, side, blanks)
+        codes.append(everywhere)
+    source = pairing.source if open_rows[0] is None else open_rows[0][pairing.source]
+    target = pairing.target if open_rows[1] is None else open_rows[1][pairing.target]
+    judged = judge_all(board, plan.comparisons, source, target)
+    return PassResult(plan, pairs_as_links(source, target, judged), codes[0], codes[1])
+
+
+def _open_rows(is_open: Flags) -> Positions | None:
+    return None if is_open.all() else np.flatnonzero(is_open).astype(np.uint32)
+
+
+def _blank_codes(board: Board, plan: PassPlan, side: Side, rows: Positions) -> Codes:
+    codes = np.full(len(rows), REASON_CODES[Reason.NULL_KEY], dtype=np.uint8)
+    if len(rows):
+        codes[unreadable(board, plan, side, rows)] = REASON_CODES[Reason.FORMAT_ERROR]
+    return codes
 
 
 def _by_bucket(codes: Codes) -> dict[str, int]:
@@ -93,34 +208,8 @@ def _by_bucket(codes: Codes) -> dict[str, int]:
     return {bucket: int(count) for bucket, count in zip(_BUCKETS, counts, strict=True) if count}
 
 
-def _matches(plan: PassPlan, source: Side, target: Side, pairing: Pairing, judged: Sequence[Judged]) -> pl.DataFrame:
-    verdicts: list[pl.Series] = []
-    for one in judged:
-        name = f"{one.comparison.number}_{one.comparison.source_field}"
-        verdicts.append(one.verdict.agrees.alias(f"agrees_{name}"))
-        if one.verdict.delta is not None:
-            verdicts.append(one.verdict.delta.alias(f"delta_{name}"))
-    pairs = len(pairing.source)
-    return pl.DataFrame(
-        [
-            pl.int_range(1, pairs + 1, dtype=pl.Int64, eager=True).alias("match_id"),
-            pl.repeat(plan.name, pairs, dtype=pl.String, eager=True).alias("pass"),
-            source.values(FILE_ID, pairing.source).alias("source_file_id"),
-            source.values(ROW, pairing.source).alias("source_row"),
-            target.values(FILE_ID, pairing.target).alias("target_file_id"),
-            target.values(ROW, pairing.target).alias("target_row"),
-            _score([one.verdict.agrees for one in judged], pairs).alias("score"),
-            *verdicts,
-        ]
-    )
-
-
-def _score(agreeing: Sequence[pl.Series], pairs: int) -> pl.Series:
-    """The share of the comparisons that agree."""
-    if not agreeing:
-        return pl.repeat(1.0, pairs, dtype=pl.Float64, eager=True)
-    frame = pl.DataFrame([one.alias(f"agrees{number}") for number, one in enumerate(agreeing)])
-    return frame.select(pl.sum_horizontal(pl.all().cast(pl.UInt32)) / len(agreeing)).to_series()
+def _without_candidate(buckets: dict[str, int]) -> int:
+    return buckets.get(Reason.MISSING, 0) + buckets.get(Reason.SEARCH_TRUNCATED, 0)
 
 
 def _unmatched(side: Side, codes: Codes) -> pl.DataFrame:

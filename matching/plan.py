@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from matching.errors import KeyFieldRequired
 from matching.fields import DEFAULT_FUZZY_THRESHOLD, ExactRule, FieldRule, FuzzyRule, KeyPair, RangeRule, TextRule
-from matching.spec import FieldMapping, MatchingRule, Pass, RuleSet
-from matching.terms import MatchType, Severity
+from matching.spec import (
+    Amount,
+    FieldMapping,
+    MatchingRule,
+    Pass,
+    PotentialMatches,
+    RuleSet,
+    Severities,
+    SubsetSearch,
+)
+from matching.terms import Ambiguity, Cardinality, Decision, Grouping, MatchType, Severity
 
 
 @dataclass(frozen=True)
@@ -44,7 +53,7 @@ class Comparison:
     """A field rule to be judged on pairs of records."""
 
     number: int
-    """From 1, in the order the rules were written."""
+    """From 1, in the order the rules were written; one for all passes that compare the same fields in the same way."""
     rule: FieldRule
     severity: Severity = Severity.MEDIUM
     legacy: LegacyBounds | None = None
@@ -70,29 +79,65 @@ class PassPlan:
 
     name: str
     keys: tuple[Key, ...]
-    comparisons: tuple[Comparison, ...]
-    legacy: bool
+    conditions: tuple[Comparison, ...] = ()
+    comparisons: tuple[Comparison, ...] = ()
+    cardinality: Cardinality = Cardinality.ONE_TO_ONE
+    grouping: Grouping = Grouping.BY_KEY
+    ambiguity: Ambiguity = Ambiguity.IN_ORDER
+    decision: Decision = Decision.MATCH
+    subset: SubsetSearch = field(default_factory=SubsetSearch)
+    legacy: bool = False
     """Null and blank keys are values like others, a null key of a match is a break, and the sentences are the legacy ones."""
 
+    @property
+    def rules(self) -> tuple[Comparison, ...]:
+        """Conditions, then comparisons."""
+        return (*self.conditions, *self.comparisons)
 
-def compile_rule_set(rule_set: RuleSet) -> PassPlan:
-    """The pass that a rule set says. Raises KeyFieldRequired where nothing says which records belong together."""
-    if rule_set.passes:
-        return _from_pass(rule_set.passes[0])
-    return _from_mappings(rule_set)
+
+@dataclass(frozen=True)
+class Plan:
+    """A rule set, ready to run."""
+
+    passes: tuple[PassPlan, ...]
+    legacy: bool
+    severities: Severities
+    amount: Amount | None = None
+    potential_matches: PotentialMatches | None = None
+
+    def fields(self) -> tuple[list[str], list[str]]:
+        """The columns that source and target must have, each once, in the order the rules name them."""
+        read = [
+            one
+            for each in self.passes
+            for one in (*(key.pair for key in each.keys), *(comparison.rule for comparison in each.rules))
+        ]
+        sources = [name for one in read for name in one.source_fields]
+        targets = [name for one in read for name in one.target_fields]
+        if self.amount is not None:
+            sources += filter(None, (self.amount.source_field, self.amount.source_currency_field))
+            targets += filter(None, (self.amount.target_field, self.amount.target_currency_field))
+        return _unique(sources), _unique(targets)
+
+
+def compile_rule_set(rule_set: RuleSet) -> Plan:
+    """What a rule set says. Raises KeyFieldRequired where nothing says which records belong together."""
+    return Plan(
+        passes=_from_passes(rule_set.passes) if rule_set.passes else (_from_mappings(rule_set),),
+        legacy=not rule_set.passes,
+        severities=rule_set.severities or Severities(),
+        amount=rule_set.amount,
+        potential_matches=rule_set.potential_matches if rule_set.passes else None,
+    )
 
 
 def required_columns(rule_set: RuleSet) -> tuple[list[str], list[str]]:
     """The columns that source and target must have, each once, keys first. Raises KeyFieldRequired."""
-    plan = compile_rule_set(rule_set)
+    fields = compile_rule_set(rule_set).fields()
     if not rule_set.passes:
         mapped = rule_set.field_mappings
-        return _unique(one.source_field for one in mapped), _unique(one.target_field for one in mapped)
-    read = [*(key.pair for key in plan.keys), *(comparison.rule for comparison in plan.comparisons)]
-    return (
-        _unique(field for one in read for field in one.source_fields),
-        _unique(field for one in read for field in one.target_fields),
-    )
+        fields = ([one.source_field for one in mapped] + fields[0], [one.target_field for one in mapped] + fields[1])
+    return _unique(fields[0]), _unique(fields[1])
 
 
 def _unique(names: Iterable[str]) -> list[str]:
@@ -149,10 +194,29 @@ def _legacy_comparison(number: int, mapping: FieldMapping, written: MatchingRule
     )
 
 
-def _from_pass(written: Pass) -> PassPlan:
-    return PassPlan(
-        name=written.name,
-        keys=tuple(Key(number, pair) for number, pair in enumerate(written.keys, start=1)),
-        comparisons=tuple(Comparison(number, rule) for number, rule in enumerate(written.comparisons, start=1)),
-        legacy=False,
-    )
+def _from_passes(written: Sequence[Pass]) -> tuple[PassPlan, ...]:
+    numbers: dict[tuple[str, str, MatchType, int], int] = {}
+
+    def compiled(one: Pass) -> PassPlan:
+        seen: list[tuple[str, str, MatchType]] = []
+
+        def numbered(rule: FieldRule) -> Comparison:
+            same = (rule.source_field, rule.target_field, rule.match_type)
+            number = numbers.setdefault((*same, seen.count(same)), len(numbers) + 1)
+            seen.append(same)
+            return Comparison(number, rule)
+
+        comparisons = tuple(numbered(rule) for rule in one.comparisons)
+        return PassPlan(
+            name=one.name,
+            keys=tuple(Key(number, pair) for number, pair in enumerate(one.keys, start=1)),
+            conditions=tuple(numbered(rule) for rule in one.conditions),
+            comparisons=comparisons,
+            cardinality=one.cardinality,
+            grouping=one.grouping,
+            ambiguity=one.settling,
+            decision=one.decision,
+            subset=one.subset or SubsetSearch(),
+        )
+
+    return tuple(compiled(one) for one in written)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import polars as pl
 
 from matching.frames import Positions
+from matching.keys import key_ids, stacked
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,8 @@ def pair_in_order(
 
     The columns of `source` and `target` go together one by one, in equal types; rows with equal keys have equal hashes.
     """
-    ids = _key_ids(
-        [_stack(one, other) for one, other in zip(source, target, strict=True)], _stack(source_hash, target_hash)
+    ids = key_ids(
+        [stacked(one, other) for one, other in zip(source, target, strict=True)], stacked(source_hash, target_hash)
     )
     at = len(source_hash)
     numbered = [
@@ -47,26 +48,3 @@ def pair_in_order(
         left_over[taken] = False
         surplus.append(left_over)
     return InOrder(*paired, *surplus)
-
-
-def _stack(source: pl.Series, target: pl.Series) -> pl.Series:
-    return pl.concat([source.alias("stacked"), target.alias("stacked")])
-
-
-def _key_ids(columns: Sequence[pl.Series], hashes: pl.Series) -> pl.Series:
-    """One number per key: its hash, unless two different keys share one."""
-    order = hashes.arg_sort()
-    ordered = hashes.gather(order)
-    same_hash = ordered == ordered.shift()
-    same_key = pl.repeat(value=True, n=len(hashes), dtype=pl.Boolean, eager=True)
-    for column in columns:
-        value = column.gather(order)
-        same_key &= value.eq_missing(value.shift())
-    # The first row has no row before it, and null is not true.
-    if not (same_hash & ~same_key).any():
-        return hashes
-    names = [f"key{number}" for number in range(len(columns))]
-    keys = pl.DataFrame([one.alias(name) for one, name in zip(columns, names, strict=True)])
-    numbers = keys.unique().with_row_index("id")
-    found = keys.with_row_index("row").join(numbers, on=names, nulls_equal=True)
-    return found.sort("row").get_column("id").cast(pl.UInt64)

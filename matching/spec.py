@@ -17,6 +17,7 @@ from matching.terms import (
     BreakType,
     Cardinality,
     Decision,
+    Grouping,
     MatchType,
     Severity,
     Strict,
@@ -60,22 +61,82 @@ class MatchingRule(Wire):
         return self
 
 
+MEASURED = (MatchType.RANGE, MatchType.NUMERIC, MatchType.FX)
+"""Match types whose values are amounts: in a pass with groups they judge sums."""
+
+FINDING = (MatchType.EXACT, MatchType.RANGE, MatchType.NUMERIC, MatchType.DATE_WINDOW)
+"""Match types that, as conditions, can find candidates without a key."""
+
+
+class SubsetSearch(Strict):
+    """Bounds of a search for the records whose amounts sum up to one amount."""
+
+    min_size: int = Field(default=1, ge=1)
+    max_size: int | None = Field(default=None, ge=1)
+    fees: Decimal = Field(default=Decimal(0), ge=0)
+    """What may have been withheld: the sum may be this much more than the one amount, beside the tolerance. Inclusive."""
+    budget: int = Field(default=2_000_000, ge=1)
+    """Combinations that may be looked at for one amount; a search that stops here is SEARCH_TRUNCATED."""
+
+    @model_validator(mode="after")
+    def _sizes(self) -> Self:
+        if self.max_size is not None and self.max_size < self.min_size:
+            raise PydanticCustomError("sizes", "maxSize is less than minSize")
+        return self
+
+
 class Pass(Strict):
-    """One matching strategy. Records whose keys are null or blank after their transforms are set aside."""
+    """One matching strategy. Records whose keys are null or blank after their transforms are left to later passes."""
 
-    name: str = Field(default="pass 1", min_length=1)
-    keys: tuple[KeyPair, ...]
+    name: str = ""
+    """Unique in a rule set; by default `pass` and its number."""
+    keys: tuple[KeyPair, ...] = ()
+    """Fields that must be equal: they find candidates."""
+    conditions: tuple[FieldRule, ...] = ()
+    """What a candidate must satisfy to become a match."""
     comparisons: tuple[FieldRule, ...] = ()
+    """What is judged on a match: a disagreement is a break, the match stands."""
     cardinality: Cardinality = Cardinality.ONE_TO_ONE
-    ambiguity: Ambiguity = Ambiguity.IN_ORDER
+    grouping: Grouping = Grouping.BY_KEY
+    """Of a many side. With groups, amounts (RANGE, NUMERIC) are judged as sums, dates by the earliest and the latest."""
+    ambiguity: Ambiguity | None = None
+    """None: IN_ORDER where keys alone find the partners, BEST where there are conditions."""
     decision: Decision = Decision.MATCH
+    subset: SubsetSearch | None = None
 
-    @field_validator("keys")
-    @classmethod
-    def _some_key(cls, value: tuple[KeyPair, ...]) -> tuple[KeyPair, ...]:
-        if not value:
-            raise PydanticCustomError("keys", "a pass needs at least one key")
-        return value
+    @property
+    def settling(self) -> Ambiguity:
+        """How ambiguity is settled."""
+        return self.ambiguity or (Ambiguity.BEST if self.conditions else Ambiguity.IN_ORDER)
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if not self.keys and not any(one.match_type in FINDING for one in self.conditions):
+            raise PydanticCustomError(
+                "keys",
+                "a pass needs at least one key, or a condition that finds candidates: {finding}",
+                {"finding": ", ".join(FINDING)},
+            )
+        if self.cardinality is Cardinality.ONE_TO_ONE and self.grouping is Grouping.SUBSET:
+            raise PydanticCustomError("grouping", "grouping SUBSET needs cardinality ONE_TO_MANY or MANY_TO_ONE")
+        if self.grouping is Grouping.SUBSET:
+            self._check_subset()
+        elif self.subset is not None:
+            raise PydanticCustomError("subset", "subset is for grouping SUBSET")
+        elif self.cardinality is not Cardinality.ONE_TO_ONE and not self.keys:
+            raise PydanticCustomError("keys", "grouping BY_KEY needs at least one key")
+        return self
+
+    def _check_subset(self) -> None:
+        if self.cardinality is Cardinality.MANY_TO_MANY:
+            raise PydanticCustomError("cardinality", "grouping SUBSET needs cardinality ONE_TO_MANY or MANY_TO_ONE")
+        amounts = [one for one in self.conditions if one.match_type in (MatchType.RANGE, MatchType.NUMERIC)]
+        if len(amounts) != 1:
+            raise PydanticCustomError(
+                "conditions",
+                "grouping SUBSET needs exactly one RANGE or NUMERIC condition, which says what sums up; {given} were given",
+                {"given": len(amounts)},
+            )
 
 
 class Severities(Strict):
@@ -106,6 +167,24 @@ class Severities(Strict):
         return getattr(self, break_type.lower()) or default
 
 
+class Amount(Strict):
+    """The fields that a rule set's totals sum, and their currencies."""
+
+    source_field: str = Field(min_length=1)
+    target_field: str = Field(min_length=1)
+    source_currency_field: str | None = None
+    target_currency_field: str | None = None
+
+
+class PotentialMatches(Strict):
+    """Asks for a POTENTIAL_MATCH break for each record without a partner that has a near one."""
+
+    nearest: int = Field(default=1, ge=1, le=20)
+    """At most so many candidates per record of the source."""
+    minimum_score: float = Field(default=0.65, ge=0, le=1)
+    """The least score of a candidate, inclusive."""
+
+
 class RuleSet(Wire):
     """Field mappings and matching rules with the legacy semantics, or `passes` in their place.
 
@@ -116,15 +195,24 @@ class RuleSet(Wire):
     field_mappings: tuple[FieldMapping, ...] = ()
     matching_rules: tuple[MatchingRule, ...] = ()
     passes: tuple[Pass, ...] | None = None
-    """None or empty: the legacy semantics."""
+    """None or empty: the legacy semantics. They run in order; what one matches, the next doesn't see."""
     severities: Severities | None = None
+    amount: Amount | None = None
+    potential_matches: PotentialMatches | None = None
+    """Only with passes."""
 
     @field_validator("passes")
     @classmethod
-    def _one_pass(cls, value: tuple[Pass, ...] | None) -> tuple[Pass, ...] | None:
-        if value and len(value) > 1:
-            raise PydanticCustomError("passes", "a rule set has one pass; {given} were given", {"given": len(value)})
-        return value
+    def _own_names(cls, value: tuple[Pass, ...] | None) -> tuple[Pass, ...] | None:
+        named = [
+            one if one.name else one.model_copy(update={"name": f"pass {number}"})
+            for number, one in enumerate(value or (), start=1)
+        ]
+        names = [one.name for one in named]
+        doubled = next((name for name in names if names.count(name) > 1), None)
+        if doubled is not None:
+            raise PydanticCustomError("passes", "two passes are named '{name}'", {"name": doubled})
+        return tuple(named) or None
 
 
 def rule_set_of(definition: Mapping[str, Any]) -> RuleSet:

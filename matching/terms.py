@@ -21,9 +21,13 @@ class MatchType(StrEnum):
     STARTS_WITH = "STARTS_WITH"
     ENDS_WITH = "ENDS_WITH"
     DATE_WINDOW = "DATE_WINDOW"
+    NUMERIC = "NUMERIC"
+    REGEX = "REGEX"
+    ONE_OF = "ONE_OF"
+    FX = "FX"
 
 
-LEGACY_MATCH_TYPES = tuple(one for one in MatchType if one is not MatchType.DATE_WINDOW)
+LEGACY_MATCH_TYPES = tuple(MatchType)[:6]
 """The match types of a rule set without passes."""
 
 
@@ -47,29 +51,57 @@ class Severity(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why a record has no partner."""
+    """Why a record has no partner. Of several the last one here that applies is given."""
 
+    FORMAT_ERROR = "FORMAT_ERROR"
+    """A key field has a value, and nothing is left of it after its transforms. Only with passes."""
+    NULL_KEY = "NULL_KEY"
+    """A key field is null or blank. Only with passes, and only where no pass could look at the record."""
     MISSING = "MISSING"
-    """No record of the other side has its key."""
+    """No record of the other side has its key, or none that its conditions allow."""
     DUPLICATE = "DUPLICATE"
     """The other side has its key, but fewer records of it."""
-    NULL_KEY = "NULL_KEY"
-    """A key field is null, or blank after its transforms. Only with passes."""
+    SEARCH_TRUNCATED = "SEARCH_TRUNCATED"
+    """A search for its partners was stopped by its budget."""
+    AMBIGUOUS = "AMBIGUOUS"
+    """It has several possible partners, and nothing that decides between them."""
 
 
 class Cardinality(StrEnum):
+    """How many records of the source settle with how many of the target."""
+
     ONE_TO_ONE = "ONE_TO_ONE"
+    ONE_TO_MANY = "ONE_TO_MANY"
+    MANY_TO_ONE = "MANY_TO_ONE"
+    MANY_TO_MANY = "MANY_TO_MANY"
+
+
+class Grouping(StrEnum):
+    """Which records of a many side belong together."""
+
+    BY_KEY = "BY_KEY"
+    """All that share the key."""
+    SUBSET = "SUBSET"
+    """Those whose amounts sum up, searched for within a budget."""
 
 
 class Ambiguity(StrEnum):
-    """What happens where several records of a side share a key."""
+    """What happens where a record has several possible partners."""
 
+    BEST = "BEST"
+    """The assignment with the highest total score; of equal ones the n-th goes with the n-th."""
+    REVIEW = "REVIEW"
+    """Nobody is matched; each candidate is a POTENTIAL_MATCH."""
     IN_ORDER = "IN_ORDER"
     """The n-th pairs with the n-th, in the order of record identity."""
 
 
 class Decision(StrEnum):
+    """What a pass does with what it finds."""
+
     MATCH = "MATCH"
+    SUGGEST = "SUGGEST"
+    """A POTENTIAL_MATCH for a person to confirm; later passes still see the records."""
 
 
 class Wire(BaseModel):

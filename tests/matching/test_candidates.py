@@ -5,7 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from matching.candidates import MATCHED_CODE, REASON_CODES, key_hash, pair_by_key
+from matching.candidates import pair_by_key
+from matching.keys import key_hash
+from matching.links import MATCHED_CODE, REASON_CODES
 from matching.terms import Reason
 
 Keys = list[tuple[str | None, str | None]]

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from matching import BreakType, RuleSet, Severities, Severity, required_columns, rule_set_of
 from matching.errors import KeyFieldRequired, RuleInvalid
 from matching.fields import RangeRule
+from matching.terms import MatchType
 
 PASS: dict[str, Any] = {
     "name": "orders",
@@ -78,9 +79,13 @@ def compared(**comparison: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("definition", "path", "text"),
     [
-        ({"passes": [PASS, PASS]}, "passes", "a rule set has one pass; 2 were given"),
+        ({"passes": [PASS | {"name": "same"}] * 2}, "passes", "two passes are named 'same'"),
         ({"passes": {}}, "passes", "Input should be a list"),
-        (changed(keys=[]), "passes[0].keys", "a pass needs at least one key"),
+        (
+            changed(keys=[]),
+            "passes[0]",
+            "a pass needs at least one key, or a condition that finds candidates: EXACT, RANGE, NUMERIC, DATE_WINDOW",
+        ),
         (changed(keys=["id"]), "passes[0].keys[0]", "Input should be an object"),
         (changed(keys=[{"transforms": []}]), "passes[0].keys[0].sourceField", "Field required"),
         (
@@ -94,17 +99,33 @@ def compared(**comparison: Any) -> dict[str, Any]:
             "Input should be 'TRIM' or 'UPPER'",
         ),
         (
-            changed(conditions=[]),
+            changed(condition=[]),
             "passes[0]",
-            "unknown option 'conditions'; available: name, keys, comparisons, cardinality, ambiguity, decision",
+            "unknown option 'condition'; available: name, keys, conditions, comparisons, cardinality, grouping, ambiguity, "
+            "decision, subset",
         ),
-        (changed(cardinality="ONE_TO_MANY"), "passes[0].cardinality", "Input should be 'ONE_TO_ONE'"),
-        (changed(ambiguity="BEST"), "passes[0].ambiguity", "Input should be 'IN_ORDER'"),
-        (changed(decision="SUGGEST"), "passes[0].decision", "Input should be 'MATCH'"),
         (
-            compared(matchType="REGEX"),
+            changed(cardinality="FEW"),
+            "passes[0].cardinality",
+            "Input should be 'ONE_TO_ONE', 'ONE_TO_MANY', 'MANY_TO_ONE' or 'MANY_TO_MANY'",
+        ),
+        (changed(ambiguity="WORST"), "passes[0].ambiguity", "Input should be 'BEST', 'REVIEW' or 'IN_ORDER'"),
+        (changed(decision="GUESS"), "passes[0].decision", "Input should be 'MATCH' or 'SUGGEST'"),
+        (
+            changed(grouping="SUBSET"),
+            "passes[0]",
+            "grouping SUBSET needs cardinality ONE_TO_MANY or MANY_TO_ONE",
+        ),
+        (
+            changed(grouping="SUBSET", cardinality="ONE_TO_MANY"),
+            "passes[0]",
+            "grouping SUBSET needs exactly one RANGE or NUMERIC condition, which says what sums up; 0 were given",
+        ),
+        (changed(subset={}), "passes[0]", "subset is for grouping SUBSET"),
+        (
+            compared(matchType="ROUGHLY"),
             "passes[0].comparisons[0]",
-            "unknown matchType; available: EXACT, FUZZY, RANGE, CONTAINS, STARTS_WITH, ENDS_WITH, DATE_WINDOW",
+            f"unknown matchType; available: {', '.join(MatchType)}",
         ),
         (
             compared(tolerance=1),
