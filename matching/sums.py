@@ -19,7 +19,7 @@ _EXACT = Context(prec=5000)
 def sums(texts: pl.Series, groups: Numbers, count: int) -> pl.Series:
     """String: per group, from 0 to `count`, the exact sum of the amounts that its texts say, with their currency if they name one.
 
-    Null where no amount is given. Where a text is no number, or two currencies are named, there is no sum: the different texts
+    With as many decimals as the longest of its amounts. Null where no amount is given. Where a text is no number, or two currencies are named, there is no sum: the different texts
     are given, in order, so that they can be seen.
     """
     read = read_numbers(texts, any_comma=False)
@@ -38,9 +38,10 @@ def sums(texts: pl.Series, groups: Numbers, count: int) -> pl.Series:
         (pl.col("text").is_not_null() & pl.col("number").is_null()).any().alias("unreadable"),
         pl.col("number").is_not_null().any().alias("some"),
         (~pl.col("fits")).fill_null(value=False).any().alias("wide"),
+        digits.field("field_1").str.len_bytes().fill_null(0).max().alias("decimals"),
     )
     wide = summed.filter("wide")["group"]
-    text = _plain(pl.col("amount").cast(pl.String))
+    text = _with_decimals(pl.col("amount").cast(pl.String), pl.col("decimals"))
     one_currency = pl.when(pl.col("currencies").list.len() == 1).then(pl.col("currencies").list.first())
     summed = summed.select(
         "group",
@@ -90,9 +91,10 @@ def _spread(frame: pl.DataFrame, count: int) -> pl.Series:
     return every.join(frame, on="group", how="left", maintain_order="left").get_column("value")
 
 
-def _plain(number: pl.Expr) -> pl.Expr:
-    """Without the zeros that a column's scale adds."""
-    return number.str.replace(r"\.?0+$", "")
+def _with_decimals(number: pl.Expr, decimals: pl.Expr) -> pl.Expr:
+    """A decimal text with `_DIGITS` decimals, cut to fewer; the rest are zeros."""
+    point = pl.when(decimals > 0).then(decimals + 1).otherwise(0)
+    return number.str.head(number.str.len_bytes() - (_DIGITS + 1) + point)
 
 
 def _wide_sums(frame: pl.DataFrame, groups: pl.Series) -> pl.DataFrame:

@@ -19,10 +19,17 @@ def side(columns: Mapping[str, Sequence[Any]], *, file_id: int = 1, dtype: Any =
     return frame.lazy().with_columns(pl.lit(file_id, pl.Int64).alias(FILE_ID), row)
 
 
-def one_pass(keys: Sequence[Any], comparisons: Sequence[Any] = (), **rest: Any) -> RuleSet:
-    """A rule set of one pass; a name alone is a key field of both sides."""
+def a_pass(keys: Sequence[Any], comparisons: Sequence[Any] = (), **rest: Any) -> dict[str, Any]:
+    """A pass as it is written; a name alone is a key field of both sides."""
     written = [{"sourceField": key} if isinstance(key, str) else key for key in keys]
-    return rule_set_of({"passes": [{"keys": written, "comparisons": list(comparisons)}], **rest})
+    return {"keys": written, "comparisons": list(comparisons), **rest}
+
+
+def one_pass(
+    keys: Sequence[Any], comparisons: Sequence[Any] = (), *, severities: Mapping[str, Any] | None = None, **rest: Any
+) -> RuleSet:
+    """A rule set of one pass; `rest` are options of the pass."""
+    return rule_set_of({"passes": [a_pass(keys, comparisons, **rest)], "severities": severities})
 
 
 def legacy(keys: Sequence[str], *fields: str, **rules: Mapping[str, Any]) -> RuleSet:
