@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from matching.errors import ReconError
+from recon.generate.command import generate_command
 from recon.match import match_command
 
 _INTERRUPTED = 130
@@ -37,6 +38,7 @@ app = _App(no_args_is_help=True, add_completion=False, pretty_exceptions_show_lo
 
 
 app.command("match")(match_command)
+app.command("generate")(generate_command)
 
 
 @app.callback(invoke_without_command=True)
