@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+DATABASES = ("sqlite", "postgresql")
 
 
 class Settings(BaseSettings):
@@ -24,8 +26,8 @@ class Settings(BaseSettings):
     storage_region: str = "us-east-1"
 
     host: str = Field(default="127.0.0.1", description="where the API and the Prefect server listen")
-    api_port: int = 8080
-    prefect_port: int = 4200
+    api_port: int = Field(default=8080, ge=1, le=65_535)
+    prefect_port: int = Field(default=4200, ge=1, le=65_535)
     public_url: str | None = Field(default=None, description="base of download links; default: the API's own address")
     prefect_api_url: str | None = Field(default=None, description="an engine's API; default: the embedded server's")
     work_pool: str = "recon"
@@ -44,6 +46,25 @@ class Settings(BaseSettings):
     retry_ceiling: float = Field(default=60.0, gt=0)
     streams_enabled: bool = True
     cors_origins: list[str] = ["http://localhost:5173", "http://localhost:3000"]
+
+    @field_validator("database_url")
+    @classmethod
+    def _known_database(cls, value: str | None) -> str | None:
+        kind = None if value is None else value.partition("://")[0].partition("+")[0]
+        if kind not in (None, *DATABASES):
+            raise ValueError(f"a URL of {' or '.join(DATABASES)} is needed, e.g. postgresql://user:password@host/name")
+        return value
+
+    @field_validator("storage_url")
+    @classmethod
+    def _known_storage(cls, value: str | None) -> str | None:
+        # Imported here: most processes are given no such URL.
+        from fsspec.registry import available_protocols
+
+        protocol, separator, _ = (value or "").partition("://")
+        if separator and protocol not in available_protocols():
+            raise ValueError(f"no storage is known for '{protocol}://'; e.g. s3://bucket/prefix or a directory")
+        return value
 
     @property
     def effective_database_url(self) -> str:

@@ -5,8 +5,43 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from models.settings import Settings
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "said"),
+    [
+        ("api_port", 99_999, "65535"),
+        ("prefect_port", 0, "1"),
+        ("database_url", "nonsense", "postgresql"),
+        ("database_url", "mysql://u:hush-hush@db/recon", "postgresql"),
+        ("storage_url", "gopher://files", "gopher"),
+    ],
+)
+def test_what_can_never_work_is_refused_at_once(setting: str, value: object, said: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        Settings(**{setting: value})  # pyright: ignore[reportArgumentType]
+    (problem,) = refused.value.errors()
+    assert problem["loc"] == (setting,)
+    assert said in problem["msg"]
+    assert "hush-hush" not in problem["msg"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("database_url", "sqlite:////srv/recon.db"),
+        ("database_url", "postgresql+psycopg://u@db/recon"),
+        ("storage_url", "/srv/files"),
+        ("storage_url", "file:///srv/files"),
+        ("storage_url", "s3://bucket/prefix"),
+        ("storage_url", "memory://recon"),
+    ],
+)
+def test_urls_that_work(setting: str, value: str) -> None:
+    assert getattr(Settings(**{setting: value}), setting) == value  # pyright: ignore[reportArgumentType]
 
 
 @pytest.mark.parametrize(
