@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from matching.assignment import assign, contested
 from matching.comparators import FULL_SCORE
@@ -12,6 +13,8 @@ from matching.links import REASON_CODES, Codes, Links, PassResult, pairs_as_link
 from matching.plan import PassPlan
 from matching.search import Board, Eligible, find_candidates
 from matching.terms import Ambiguity, Reason
+
+Indices = npt.NDArray[np.intp]
 
 
 def settle_one_to_one(board: Board, plan: PassPlan, rows: Eligible) -> PassResult:
@@ -42,14 +45,14 @@ def settle_one_to_one(board: Board, plan: PassPlan, rows: Eligible) -> PassResul
         case Ambiguity.BEST:
             chosen = _best(board, found, codes)
         case Ambiguity.IN_ORDER:
-            chosen = first_come(found.source, found.target, board.source.height, board.target.height)
+            chosen = first_come(found.source, found.target)
     links = found.at(chosen)
     codes[0][links.source] = 0
     codes[1][links.target] = 0
     return PassResult(plan, _numbered(links), codes[0], codes[1], candidates)
 
 
-def _best(board: Board, found: Links, codes: list[Codes]) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
+def _best(board: Board, found: Links, codes: list[Codes]) -> Indices:
     score = total_score(found.judged) if found.judged else np.full(len(found), FULL_SCORE, dtype=np.int64)
     best = assign(
         found.source,
@@ -63,33 +66,31 @@ def _best(board: Board, found: Links, codes: list[Codes]) -> np.ndarray[tuple[in
     return best.edges
 
 
-def first_come(
-    source: Positions, target: Positions, source_height: int, target_height: int
-) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
-    """Which candidates become pairs when each source record in turn takes the first target record that is free still.
+def first_come(source: Positions, target: Positions) -> Indices:
+    """Which candidates become pairs when those of the first records choose first, ascending.
 
-    Candidates are in order of source, then target. In rounds: a candidate that is the first of both its records is a pair.
+    Records are ranked by identity on each side, from 0, among those with candidates; a candidate is as early as the later of
+    its two records, then as the earlier one: so it makes no difference which side is called the source.
     """
-    left = np.arange(len(source), dtype=np.intp)
-    chosen: list[np.ndarray[tuple[int], np.dtype[np.intp]]] = []
+    ranks = np.unique(source, return_inverse=True)[1], np.unique(target, return_inverse=True)[1]
+    left = np.lexsort((np.minimum(*ranks), np.maximum(*ranks)))
+    chosen: list[Indices] = []
     while len(left):
-        at_source, at_target = source[left], target[left]
-        firsts = _is_first(at_source, source_height) & _is_first(at_target, target_height)
-        taken = left[firsts]
+        # In rounds: a candidate that is the first of both its records is a pair.
+        taken = left[_is_first(ranks[0][left]) & _is_first(ranks[1][left])]
         chosen.append(taken)
-        free_source = np.ones(source_height, dtype=np.bool_)
-        free_target = np.ones(target_height, dtype=np.bool_)
-        free_source[source[taken]] = False
-        free_target[target[taken]] = False
-        left = left[free_source[at_source] & free_target[at_target]]
+        free = [np.ones(int(rank.max()) + 1, dtype=np.bool_) for rank in ranks]
+        for one, rank in zip(free, ranks, strict=True):
+            one[rank[taken]] = False
+        left = left[free[0][ranks[0][left]] & free[1][ranks[1][left]]]
     return np.sort(np.concatenate(chosen)) if chosen else np.empty(0, dtype=np.intp)
 
 
-def _is_first(rows: Positions, height: int) -> Flags:
-    """Whether a candidate is the first with its record: candidates come in order, so the last one written is the first."""
-    first = np.zeros(height, dtype=np.intp)
-    first[rows[::-1]] = np.arange(len(rows) - 1, -1, -1)
-    return first[rows] == np.arange(len(rows))
+def _is_first(ranks: Indices) -> Flags:
+    """Whether a candidate is the first with its record: written from the end, the first one stays."""
+    first = np.zeros(int(ranks.max()) + 1, dtype=np.intp)
+    first[ranks[::-1]] = np.arange(len(ranks) - 1, -1, -1)
+    return first[ranks] == np.arange(len(ranks))
 
 
 def _numbered(links: Links) -> Links:

@@ -19,8 +19,8 @@ _EXACT = Context(prec=5000)
 def sums(texts: pl.Series, groups: Numbers, count: int) -> pl.Series:
     """String: per group, from 0 to `count`, the exact sum of the amounts that its texts say, with their currency if they name one.
 
-    With as many decimals as the longest of its amounts. Null where no amount is given. Where a text is no number, or two currencies are named, there is no sum: the different texts
-    are given, in order, so that they can be seen.
+    It has as many decimals as the longest of its amounts. Null where no amount is given. Where a text is no number, or two
+    currencies are named, there is no sum: the different texts are given, in order, so that they can be seen.
     """
     read = read_numbers(texts, any_comma=False)
     frame = pl.DataFrame({"group": groups, "text": texts}).with_columns(read)
