@@ -57,7 +57,7 @@ class Knobs:
     """Orders invoiced in two to six parts."""
     currencies: int = 1
     batch_size: int = 1
-    """The most sales in a payout; 1, or payouts have 2 to this many."""
+    """The most transactions of a payout; above 1, payouts have 2 or more, but for the very last."""
 
 
 _BY_LEVEL: dict[str, tuple[float, ...]] = {

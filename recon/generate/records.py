@@ -101,7 +101,7 @@ class Generated:
     faults: dict[str, int]
     sums: dict[str, dict[str, str]]
     """By side and currency, of the amounts as written."""
-    rules: dict[str, Any] | None
+    rules: dict[str, Any]
 
     def summary(self) -> dict[str, Any]:
         """What `truth.json` says: parameters, and counts and sums of what was made."""

@@ -8,6 +8,7 @@ from importlib import import_module
 from recon.generate.draws import Draws
 from recon.generate.knobs import GeneratorInvalid, Knobs, knobs_of, used_knobs
 from recon.generate.records import Generated, Made, numbered, sums_of
+from recon.generate.rules import rules_of
 
 LARGEST = 100_000_000
 
@@ -47,5 +48,5 @@ def generate(
         tables=made.tables,
         faults={name: made.faults[name] for name in used_knobs(scenario, chosen) if name in made.faults},
         sums={"source": sums_of(source), "target": sums_of(target)},
-        rules=None,
+        rules=rules_of(scenario, made.tables),
     )

@@ -13,7 +13,7 @@ FORMATS = ("csv", "parquet")
 
 
 def write(generated: Generated, directory: Path, file_format: str = "csv") -> list[Path]:
-    """Writes `source` and `target` in the format, `truth.csv`, `truth.json`, and where there are any `groups.csv`, `rates.csv` and
+    """Writes `source` and `target` in the format, `truth.csv`, where there are any `groups.csv` and `rates.csv`, `truth.json` and
     `rules.json`; gives their paths in that order.
 
     CSV as UTF-8 with LF; a file of that name is replaced, others stay. Equal arguments give equal bytes: CSV and JSON
@@ -25,7 +25,7 @@ def write(generated: Generated, directory: Path, file_format: str = "csv") -> li
         available = ", ".join(FORMATS)
         raise GeneratorInvalid(f"Unknown format '{file_format}'; available: {available}", fields={"format": available})
     directory.mkdir(parents=True, exist_ok=True)
-    texts = {"truth.json": generated.summary()} | ({} if generated.rules is None else {"rules.json": generated.rules})
+    texts = {"truth.json": generated.summary(), "rules.json": generated.rules}
     tables = {"truth": generated.truth} | ({} if generated.groups is None else {"groups": generated.groups})
     written: list[Path] = []
     with TemporaryDirectory(prefix=".recon-generate-", dir=directory) as work:

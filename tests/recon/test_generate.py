@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from matching import required_columns, rule_set_of
 from recon.cli import app
 from recon.generate import Generated, generate
 from recon.generate.knobs import SCENARIOS, USED, GeneratorInvalid
@@ -164,6 +165,17 @@ def test_equal_arguments_give_equal_bytes(scenario: str, tmp_path: Path) -> None
         assert text.equals(pl.read_parquet(tmp_path / "parquet" / f"{side}.parquet"))
     other = generate(scenario, rows=300, seed=12, difficulty=5)
     assert not other.source.equals(text)
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+@pytest.mark.parametrize("currencies", [1, 8])
+def test_rules_are_a_rule_set_on_the_columns_of_the_files(scenario: str, currencies: int) -> None:
+    knobs = {} if scenario == "people" else {"currencies": currencies}
+    made = generate(scenario, rows=50, difficulty=4, **knobs)
+    rules = rule_set_of(json.loads(json.dumps(made.rules)))
+    source, target = required_columns(rules)
+    assert set(source) <= set(made.source.columns)
+    assert set(target) <= set(made.target.columns)
 
 
 def test_truth_json_says_how_it_was_made(tmp_path: Path) -> None:
@@ -373,8 +385,7 @@ def test_the_command(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None
     made = generate("fx", rows=200, seed=3, difficulty=1, late=0.5)
     assert made.target.equals(pl.read_parquet(tmp_path / "out" / "target.parquet"))
     names = {path.name for path in (tmp_path / "out").iterdir()}
-    assert {"source.parquet", "target.parquet", "truth.csv", "truth.json", "rates.csv"} <= names
-    assert not any(name.startswith(".") for name in names)
+    assert {"source.parquet", "target.parquet", "truth.csv", "truth.json", "rates.csv", "rules.json"} == names
     told = pl.read_csv(tmp_path / "out" / "truth.csv", schema=made.truth.schema)
     assert told.equals(made.truth)
 
