@@ -113,6 +113,7 @@ class _Place:
         delta = pl.Series("delta", [], dtype=pl.String).extend_constant(None, len(rows))
         if judged.verdict.delta is not None:
             delta = judged.verdict.delta.gather(rows).cast(pl.String)
+        note = None if judged.verdict.noted is None else judged.verdict.gather(rows).note
         field = comparison.source_field
         off = grouped and comparison.rule.match_type in MEASURED
         break_type = BreakType.TOLERANCE_EXCEEDED if off else BreakType.VALUE_MISMATCH
@@ -134,7 +135,7 @@ class _Place:
             source_value=source_value,
             target_value=target_value,
             delta=delta,
-            description=pl.lit(f"Value mismatch for field {field}") if plan.legacy else sentence(comparison),
+            description=pl.lit(f"Value mismatch for field {field}") if plan.legacy else sentence(comparison, note),
             match_id=pl.Series(self.match_ids[rows]),
         )
 

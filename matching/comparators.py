@@ -3,55 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import polars as pl
 
-from matching.dates import read_days
-from matching.fields import DateWindowRule, FuzzyRule, RangeRule, TextRule
-from matching.numbers import differences, read_numbers
+from matching.differences import FULL_SCORE
+from matching.fields import (
+    DateWindowRule,
+    ExactRule,
+    FieldRule,
+    FuzzyRule,
+    FxRule,
+    NumericRule,
+    OneOfRule,
+    RangeRule,
+    RegexRule,
+    TextRule,
+)
+from matching.measured import judge_days, judge_fx, judge_numeric, judge_range
+from matching.notation import pattern_groups
 from matching.plan import Comparison
-from matching.similarity import levenshtein_similarity
+from matching.similarity import similarities
 from matching.terms import MatchType
 from matching.texts import Reader, comparable, rendered
-
-FULL_SCORE = 1_000_000
-"""The score of equal values; scores are in millionths."""
-
-_NEARLY = FULL_SCORE - 1
-"""The best that values can have which agree and are not equal."""
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """Per pair of values, in their order: `agrees` Boolean without nulls, and `delta` for match types that measure.
-
-    `delta` is target minus source: String (exact decimal) for RANGE, Int64 (days) for DATE_WINDOW, null where the texts are
-    identical or one of them can't be read.
-    """
-
-    agrees: pl.Series
-    delta: pl.Series | None = None
-    graded: pl.Series | None = None
-    """Scores; None: full where the values agree, 0 elsewhere."""
-
-    @property
-    def score(self) -> pl.Series:
-        """Int64 millionths, to rank pairs by: 1,000,000 for equal values, 0 where they disagree, never 0 where they agree."""
-        return self.agrees.cast(pl.Int64) * FULL_SCORE if self.graded is None else self.graded
-
-
-@dataclass(frozen=True)
-class _Doubtful:
-    """Pairs that have two values, and that equal texts don't settle."""
-
-    comparison: Comparison
-    source: pl.Series
-    """String: the source's texts after all transforms."""
-    target: pl.Series
-    read_source: Reader
-    """Gives other fields of the same records."""
-    read_target: Reader
+from matching.verdicts import Pairs, Verdict, graded
 
 
 def judge(comparison: Comparison, source: Reader, target: Reader) -> Verdict:
@@ -61,73 +35,104 @@ def judge(comparison: Comparison, source: Reader, target: Reader) -> Verdict:
     agrees = one.eq_missing(other)
     if comparison.never_agrees:
         return Verdict(one.is_null() & other.is_null())
-    dtype = _DELTAS.get(rule.match_type)
+    dtype = DELTA_TYPES.get(rule.match_type)
     delta = None if dtype is None else pl.repeat(None, len(one), dtype=dtype, eager=True)
-    look = _LOOKS.get(type(rule))
-    if look is None or agrees.all():
-        return Verdict(agrees, delta)
-    # Only what is not identical is worth looking into.
-    rows = (~agrees & one.is_not_null() & other.is_not_null()).arg_true()
+    doubtful = one.is_not_null() & other.is_not_null()
+    if _settled_by_equality(rule):
+        if isinstance(rule, ExactRule) or agrees.all():
+            return Verdict(agrees, delta)
+        # Only what is not identical is worth looking into.
+        doubtful &= ~agrees
+    rows = doubtful.arg_true()
     if not len(rows):
         return Verdict(agrees, delta)
-    found = look(
-        _Doubtful(
-            comparison,
-            rendered(one.gather(rows)),
-            rendered(other.gather(rows)),
-            lambda field: source(field).gather(rows),
-            lambda field: target(field).gather(rows),
-        )
+    pairs = Pairs(
+        rendered(one.gather(rows)),
+        rendered(other.gather(rows)),
+        lambda field: source(field).gather(rows),
+        lambda field: target(field).gather(rows),
     )
-    graded = (agrees.cast(pl.Int64) * FULL_SCORE).scatter(rows, found.score)
-    agrees = agrees.scatter(rows, found.agrees)
-    return Verdict(agrees, delta if delta is None or found.delta is None else delta.scatter(rows, found.delta), graded)
+    found = _look(comparison, pairs)
+    height = len(one)
+
+    def note() -> pl.Series:
+        return pl.repeat(None, height, dtype=pl.String, eager=True).scatter(rows, found.note)
+
+    return Verdict(
+        agrees.clone().scatter(rows, found.agrees),
+        delta if delta is None or found.delta is None else delta.scatter(rows, found.delta),
+        (agrees.cast(pl.Int64) * FULL_SCORE).scatter(rows, found.score),
+        None if found.noted is None else note,
+    )
 
 
-def _range(pairs: _Doubtful) -> Verdict:
-    rule, legacy = pairs.comparison.rule, pairs.comparison.legacy
-    assert isinstance(rule, RangeRule)  # noqa: S101
-    expected = read_numbers(pairs.source, any_comma=legacy is not None)
-    found = read_numbers(pairs.target, any_comma=legacy is not None)
-    # A currency agrees with none given; null is not true.
-    other_currency = (expected["currency"] != found["currency"]).fill_null(value=False)
-    tolerance = rule.tolerance if legacy is None else legacy.tolerance
-    measured = differences(expected["number"], found["number"], tolerance)
-    within = measured["within"].fill_null(value=False)
-    return Verdict(within & ~other_currency, measured["delta"].set(other_currency, None))
+DELTA_TYPES: dict[MatchType, type[pl.String | pl.Int64]] = {
+    MatchType.RANGE: pl.String,
+    MatchType.NUMERIC: pl.String,
+    MatchType.FX: pl.String,
+    MatchType.DATE_WINDOW: pl.Int64,
+}
+"""The match types that measure, and what a delta is; the others have none."""
 
 
-def _date_window(pairs: _Doubtful) -> Verdict:
-    rule = pairs.comparison.rule
-    assert isinstance(rule, DateWindowRule)  # noqa: S101
-    delta = read_days(pairs.target).cast(pl.Int64) - read_days(pairs.source).cast(pl.Int64)
-    return Verdict((delta.abs() <= rule.days_tolerance).fill_null(value=False), delta)
+def _settled_by_equality(rule: FieldRule) -> bool:
+    """Whether identical texts agree whatever they are."""
+    match rule:
+        case RegexRule() | FxRule():
+            return False
+        case NumericRule():
+            fields = rule.source_currency_field, rule.target_currency_field
+            return fields == (None, None) and rule.style_of("source") == rule.style_of("target")
+        case DateWindowRule():
+            return rule.source_formats == rule.target_formats
+        case _:
+            return True
 
 
-def _fuzzy(pairs: _Doubtful) -> Verdict:
-    rule, legacy = pairs.comparison.rule, pairs.comparison.legacy
-    assert isinstance(rule, FuzzyRule)  # noqa: S101
-    similarity = levenshtein_similarity(pairs.source, pairs.target)
-    agrees = similarity >= (rule.fuzzy_threshold if legacy is None else legacy.fuzzy_threshold)
-    return Verdict(agrees, graded=_graded(agrees, similarity))
+def _look(comparison: Comparison, pairs: Pairs) -> Verdict:
+    rule, legacy = comparison.rule, comparison.legacy
+    match rule:
+        case ExactRule():
+            return Verdict(pairs.source == pairs.target)
+        case FuzzyRule():
+            threshold = rule.fuzzy_threshold if legacy is None else legacy.fuzzy_threshold
+            return _fuzzy(rule, threshold, pairs)
+        case RangeRule():
+            tolerance = rule.tolerance if legacy is None else legacy.tolerance
+            return judge_range(tolerance, pairs, any_comma=legacy is not None)
+        case TextRule():
+            return _text(rule, pairs)
+        case RegexRule():
+            return _regex(rule, pairs)
+        case OneOfRule():
+            return _one_of(rule, pairs)
+        case DateWindowRule():
+            return judge_days(rule, pairs)
+        case NumericRule():
+            return judge_numeric(rule, pairs)
+        case FxRule():
+            return judge_fx(rule, pairs)
 
 
-def _graded(agrees: pl.Series, part: pl.Series) -> pl.Series:
-    """Scores from shares (floats: they rank, they decide nothing)."""
-    score = (part.fill_nan(0) * FULL_SCORE).floor().clip(1, _NEARLY).cast(pl.Int64).fill_null(1)
-    return agrees.cast(pl.Int64) * score
+def _fuzzy(rule: FuzzyRule, threshold: float, pairs: Pairs) -> Verdict:
+    similarity = similarities(pairs.source, pairs.target, rule.algorithm)
+    agrees = similarity >= threshold
+    facts = pl.DataFrame({"agrees": agrees, "similarity": similarity})
+    shown = pl.col("similarity").clip(0).round(4)
+    said = pl.when(~pl.col("agrees")).then(pl.format(f"similarity {{}}, at least {threshold} needed", shown))
+    return Verdict(agrees, graded=graded(agrees, similarity), noted=lambda: facts.select(note=said).to_series())
 
 
-def _text(pairs: _Doubtful) -> Verdict:
+def _text(rule: TextRule, pairs: Pairs) -> Verdict:
     frame = pl.DataFrame({"source": pairs.source, "target": pairs.target}).select(pl.all().str.to_lowercase())
     one, other = pl.col("source"), pl.col("target")
-    holds = _HOLDS[pairs.comparison.rule.match_type]
+    holds = _HOLDS[rule.match_type]
     lengths = one.str.len_chars(), other.str.len_chars()
     found = frame.select(
         (holds(one, other) | holds(other, one)).alias("agrees"),
         (pl.min_horizontal(*lengths) / pl.max_horizontal(*lengths)).alias("part"),
     )
-    return Verdict(found["agrees"], graded=_graded(found["agrees"], found["part"]))
+    return Verdict(found["agrees"], graded=graded(found["agrees"], found["part"]))
 
 
 def _contains(text: pl.Expr, part: pl.Expr) -> pl.Expr:
@@ -148,12 +153,36 @@ _HOLDS: dict[MatchType, Callable[[pl.Expr, pl.Expr], pl.Expr]] = {
     MatchType.ENDS_WITH: _ends_with,
 }
 
-_LOOKS: dict[type[object], Callable[[_Doubtful], Verdict]] = {
-    FuzzyRule: _fuzzy,
-    RangeRule: _range,
-    TextRule: _text,
-    DateWindowRule: _date_window,
-}
-"""What judges values whose texts differ; EXACT has nothing more to say about them."""
 
-_DELTAS: dict[MatchType, type[pl.String | pl.Int64]] = {MatchType.RANGE: pl.String, MatchType.DATE_WINDOW: pl.Int64}
+def _regex(rule: RegexRule, pairs: Pairs) -> Verdict:
+    source, target = (
+        texts.str.extract(pattern, 1 if pattern_groups(pattern) else 0)
+        for texts, pattern in ((pairs.source, rule.pattern_of("source")), (pairs.target, rule.pattern_of("target")))
+    )
+    facts = pl.DataFrame({"source": source, "target": target})
+    said = (
+        pl.when(pl.col("source").is_null())
+        .then(pl.lit("the pattern finds nothing in source"))
+        .when(pl.col("target").is_null())
+        .then(pl.lit("the pattern finds nothing in target"))
+        .when(pl.col("source") != pl.col("target"))
+        .then(pl.format("the pattern finds '{}' and '{}'", "source", "target"))
+    )
+    return Verdict((source == target).fill_null(value=False), noted=lambda: facts.select(note=said).to_series())
+
+
+def _one_of(rule: OneOfRule, pairs: Pairs) -> Verdict:
+    agrees = pl.repeat(value=False, n=len(pairs.source), dtype=pl.Boolean, eager=True)
+    if rule.groups:
+        group_of = {value: number for number, group in enumerate(rule.groups) for value in group}
+        source, target = (
+            texts.replace_strict(group_of, default=None, return_dtype=pl.Int64)
+            for texts in (pairs.source, pairs.target)
+        )
+        agrees |= (source == target).fill_null(value=False)
+    if rule.pairs:
+        table = pl.DataFrame([one.model_dump() for one in rule.pairs]).unique().with_columns(known=pl.lit(value=True))
+        asked = pl.DataFrame({"source": pairs.source, "target": pairs.target})
+        found = asked.join(table, on=["source", "target"], how="left", maintain_order="left")
+        agrees |= found["known"].fill_null(value=False)
+    return Verdict(agrees)

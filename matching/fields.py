@@ -1,67 +1,21 @@
-"""How two values are judged: field pairs, keys and the field rules, as a person writes them."""
+"""How two values are judged: keys and the field rules, as a person writes them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic_core import PydanticCustomError
 
+from matching.measures import DateWindowRule, FxRule, NumericRule, RangeRule
+from matching.notation import Pattern
+from matching.pairs import FieldPair, SideName
 from matching.terms import MatchType, Strict
-from matching.transforms import Transform
 
 DEFAULT_FUZZY_THRESHOLD = 0.8
 
-SideName = Literal["source", "target"]
-
-
-class FieldPair(Strict):
-    """A source field and a target field (by default of the same name).
-
-    Each side's value goes through that side's own transforms first, then through those of both.
-    """
-
-    source_field: str = Field(min_length=1)
-    target_field: str = Field(default="", validate_default=False)
-    source_transforms: tuple[Transform, ...] = ()
-    target_transforms: tuple[Transform, ...] = ()
-    transforms: tuple[Transform, ...] = ()
-
-    def field_of(self, side: SideName) -> str:
-        """The field that is compared on a side."""
-        return self.source_field if side == "source" else self.target_field
-
-    def chain_of(self, side: SideName) -> tuple[Transform, ...]:
-        """All that a side's values go through, in order."""
-        own = self.source_transforms if side == "source" else self.target_transforms
-        return (*own, *self.transforms)
-
-    @property
-    def source_fields(self) -> tuple[str, ...]:
-        """Every source column that is read, each once, the compared one first."""
-        return self._fields_of("source")
-
-    @property
-    def target_fields(self) -> tuple[str, ...]:
-        """Every target column that is read, each once, the compared one first."""
-        return self._fields_of("target")
-
-    def _fields_of(self, side: SideName) -> tuple[str, ...]:
-        return tuple(dict.fromkeys((self.field_of(side), *self._also_read(side))))
-
-    def _also_read(self, side: SideName) -> tuple[str, ...]:
-        """What a rule reads on a side besides the compared field."""
-        return ()
-
-    @model_validator(mode="before")
-    @classmethod
-    def _same_name(cls, value: Any) -> Any:
-        if isinstance(value, Mapping) and not (value.get("targetField") or value.get("target_field")):
-            name = value.get("sourceField", value.get("source_field"))
-            if isinstance(name, str):
-                return {**{key: one for key, one in value.items() if key != "target_field"}, "targetField": name}
-        return value
+Algorithm = Literal["LEVENSHTEIN", "JARO_WINKLER", "TOKEN_SORT", "TOKEN_SET"]
 
 
 class KeyPair(FieldPair):
@@ -75,20 +29,16 @@ class ExactRule(FieldPair):
 
 
 class FuzzyRule(FieldPair):
-    """Agrees where (L - d) / L >= `fuzzy_threshold`.
+    """Agrees where the similarity of the lower-cased texts is at least `fuzzy_threshold`.
 
-    L is the number of code points of the longer text, d the Levenshtein distance of the lower-cased texts.
+    LEVENSHTEIN is (L - d) / L, L being the number of code points of the longer text as it is and d the distance. JARO_WINKLER has a
+    prefix weight of 0.1. TOKEN_SORT and TOKEN_SET compare the words whatever their order, TOKEN_SET also where one text has words
+    that the other lacks; both and JARO_WINKLER are rapidfuzz's, from 0 to 1, to nine decimal places.
     """
 
     match_type: Literal[MatchType.FUZZY] = MatchType.FUZZY
+    algorithm: Algorithm = "LEVENSHTEIN"
     fuzzy_threshold: float = Field(default=DEFAULT_FUZZY_THRESHOLD, ge=0, le=1)
-
-
-class RangeRule(FieldPair):
-    """Numbers no more than `tolerance` apart agree, in exact decimals; identical texts always do."""
-
-    match_type: Literal[MatchType.RANGE] = MatchType.RANGE
-    tolerance: Decimal = Field(default=Decimal(0), ge=0)
 
 
 class TextRule(FieldPair):
@@ -97,14 +47,55 @@ class TextRule(FieldPair):
     match_type: Literal[MatchType.CONTAINS, MatchType.STARTS_WITH, MatchType.ENDS_WITH]
 
 
-class DateWindowRule(FieldPair):
-    """Dates no more than `days_tolerance` calendar days apart, either way, agree.
+class RegexRule(FieldPair):
+    """Agrees where a pattern finds the same in both texts: its group 1, or the whole match of a pattern without groups.
 
-    ISO dates and date-times; one with an offset is taken in UTC. Any other text agrees with the identical text only.
+    A text in which it finds nothing agrees with none.
     """
 
-    match_type: Literal[MatchType.DATE_WINDOW] = MatchType.DATE_WINDOW
-    days_tolerance: int = Field(default=0, ge=0, le=3_660_000)
+    match_type: Literal[MatchType.REGEX] = MatchType.REGEX
+    pattern: Pattern | None = None
+    """Of both sides, unless a side has its own."""
+    source_pattern: Pattern | None = None
+    target_pattern: Pattern | None = None
+
+    def pattern_of(self, side: SideName) -> str:
+        """What is looked for in a side's texts."""
+        return (self.source_pattern if side == "source" else self.target_pattern) or self.pattern or ""
+
+    @model_validator(mode="after")
+    def _both_sides(self) -> Self:
+        if not self.pattern_of("source") or not self.pattern_of("target"):
+            raise PydanticCustomError("pattern", "give pattern, or both sourcePattern and targetPattern")
+        return self
+
+
+class ValuePair(Strict):
+    """A source value and a target value that mean the same."""
+
+    source: str
+    target: str
+
+
+class OneOfRule(FieldPair):
+    """Agrees where a table says that two texts mean the same, and where they are equal."""
+
+    match_type: Literal[MatchType.ONE_OF] = MatchType.ONE_OF
+    pairs: tuple[ValuePair, ...] = ()
+    """What a source value may be in the target; this way round alone."""
+    groups: tuple[tuple[str, ...], ...] = ()
+    """Values that mean the same on either side; each in one group."""
+
+    @model_validator(mode="after")
+    def _a_table(self) -> Self:
+        if not self.pairs and not self.groups:
+            raise PydanticCustomError("options", "give pairs or groups")
+        group_of: dict[str, int] = {}
+        for number, group in enumerate(self.groups):
+            for value in group:
+                if group_of.setdefault(value, number) != number:
+                    raise PydanticCustomError("groups", "'{value}' is in two groups", {"value": value[:100]})
+        return self
 
 
 def _match_type_of(value: Any) -> str:
@@ -121,7 +112,11 @@ FieldRule = Annotated[
     | Annotated[TextRule, Tag("CONTAINS")]
     | Annotated[TextRule, Tag("STARTS_WITH")]
     | Annotated[TextRule, Tag("ENDS_WITH")]
-    | Annotated[DateWindowRule, Tag("DATE_WINDOW")],
+    | Annotated[RegexRule, Tag("REGEX")]
+    | Annotated[OneOfRule, Tag("ONE_OF")]
+    | Annotated[DateWindowRule, Tag("DATE_WINDOW")]
+    | Annotated[NumericRule, Tag("NUMERIC")]
+    | Annotated[FxRule, Tag("FX")],
     Discriminator(
         _match_type_of,
         custom_error_type="match_type",

@@ -13,6 +13,7 @@ from matching.comparators import FULL_SCORE, Verdict
 from matching.frames import Positions
 from matching.plan import Comparison, PassPlan
 from matching.terms import Reason
+from matching.verdicts import joined
 
 MATCHED_CODE = 0
 REASON_CODES = {reason: code for code, reason in enumerate(Reason, start=MATCHED_CODE + 1)}
@@ -39,25 +40,14 @@ class Judged:
         def gathered(column: pl.Series | None) -> pl.Series | None:
             return None if column is None else column.gather(picked)
 
-        verdict = Verdict(
-            self.verdict.agrees.gather(picked), gathered(self.verdict.delta), gathered(self.verdict.graded)
-        )
+        verdict = self.verdict.gather(picked)
         return Judged(self.comparison, verdict, gathered(self.source_value), gathered(self.target_value))
 
 
 def joined_verdicts(parts: Sequence[Judged]) -> Judged:
     """One rule's verdicts on several parts of the pairs, one after the other."""
     verdicts = [one.verdict for one in parts]
-    deltas = [one.delta for one in verdicts if one.delta is not None]
-    graded = any(one.graded is not None for one in verdicts)
-    return Judged(
-        parts[0].comparison,
-        Verdict(
-            pl.concat([one.agrees for one in verdicts]),
-            pl.concat(deltas) if deltas else None,
-            pl.concat([one.score for one in verdicts]) if graded else None,
-        ),
-    )
+    return Judged(parts[0].comparison, joined(verdicts))
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from matching.terms import (
     Strict,
     Wire,
 )
+from matching.transforms import TRANSFORM_TAGS
 
 
 class FieldMapping(Wire):
@@ -64,6 +65,9 @@ class MatchingRule(Wire):
 MEASURED = (MatchType.RANGE, MatchType.NUMERIC, MatchType.FX)
 """Match types whose values are amounts: in a pass with groups they judge sums."""
 
+SUMMED = (MatchType.RANGE, MatchType.NUMERIC)
+"""Match types that, as the condition of a search for subsets, say what sums up."""
+
 FINDING = (MatchType.EXACT, MatchType.RANGE, MatchType.NUMERIC, MatchType.DATE_WINDOW)
 """Match types that, as conditions, can find candidates without a key."""
 
@@ -75,7 +79,7 @@ class SubsetSearch(Strict):
     max_size: int | None = Field(default=None, ge=1)
     fees: Decimal = Field(default=Decimal(0), ge=0)
     """What may have been withheld: the sum may be this much more than the one amount, beside the tolerance. Inclusive."""
-    budget: int = Field(default=2_000_000, ge=1)
+    budget: int = Field(default=4_194_304, ge=1)
     """Combinations that may be looked at for one amount; a search that stops here is SEARCH_TRUNCATED."""
 
     @model_validator(mode="after")
@@ -130,7 +134,7 @@ class Pass(Strict):
     def _check_subset(self) -> None:
         if self.cardinality is Cardinality.MANY_TO_MANY:
             raise PydanticCustomError("cardinality", "grouping SUBSET needs cardinality ONE_TO_MANY or MANY_TO_ONE")
-        amounts = [one for one in self.conditions if one.match_type in (MatchType.RANGE, MatchType.NUMERIC)]
+        amounts = [one for one in self.conditions if one.match_type in SUMMED]
         if len(amounts) != 1:
             raise PydanticCustomError(
                 "conditions",
@@ -231,7 +235,7 @@ def rule_set_of(definition: Mapping[str, Any]) -> RuleSet:
 def validation_fields(error: ValidationError) -> dict[str, str]:
     """A validation error's texts by JSON path."""
     fields: dict[str, str] = {}
-    tags = {*MatchType}
+    tags = {*MatchType, *TRANSFORM_TAGS}
     for problem in error.errors(include_url=False):
         path = ""
         for part in problem["loc"]:

@@ -218,7 +218,10 @@ def test_date_window_on_dates_and_times_as_types() -> None:
             "'2026-01-01' in source, '2025-12-30' in target; -2 days apart, allowed 0",
         ),
         ({"matchType": "DATE_WINDOW"}, "x", "2025-12-30", "'x' in source, '2025-12-30' in target; not two dates"),
-        ({"matchType": "FUZZY", "fuzzyThreshold": 0.9}, "ab", "ba", "'ab' in source, 'ba' in target; less similar than 0.9"),
+        (
+            {"matchType": "FUZZY", "fuzzyThreshold": 0.9}, "ab", "ba",
+            "'ab' in source, 'ba' in target; similarity 0.0, at least 0.9 needed",
+        ),
         ({"matchType": "CONTAINS"}, "ab", "ba", "'ab' in source, 'ba' in target; neither contains the other"),
         ({"matchType": "STARTS_WITH"}, "ab", "ba", "'ab' in source, 'ba' in target; neither starts with the other"),
         ({"matchType": "ENDS_WITH"}, "ab", "ba", "'ab' in source, 'ba' in target; neither ends with the other"),

@@ -94,9 +94,11 @@ def compared(**comparison: Any) -> dict[str, Any]:
             "unknown option 'transform'; available: sourceField, targetField, sourceTransforms, targetTransforms, transforms",
         ),
         (
-            changed(keys=[{"sourceField": "id", "transforms": ["LOWER"]}]),
+            changed(keys=[{"sourceField": "id", "transforms": ["LOWERCASE"]}]),
             "passes[0].keys[0].transforms[0]",
-            "Input should be 'TRIM' or 'UPPER'",
+            "unknown transform; available: TRIM, COLLAPSE_SPACES, UPPER, LOWER, STRIP_PUNCTUATION, STRIP_LEADING_ZEROS, "
+            "DIGITS_ONLY, NFKC, REMOVE_ACCENTS, NEGATE, ABSOLUTE, REGEX_EXTRACT, REGEX_REPLACE, SUBSTRING, SPLIT_TAKE, CONCAT, "
+            "MAP, PARSE_NUMBER, PARSE_DATE, ROUND, MINOR_UNITS",
         ),
         (
             changed(condition=[]),
@@ -137,7 +139,8 @@ def compared(**comparison: Any) -> dict[str, Any]:
             compared(matchType="DATE_WINDOW", tolerance=1),
             "passes[0].comparisons[0]",
             "unknown option 'tolerance'; available: sourceField, targetField, sourceTransforms, targetTransforms, transforms, "
-            "matchType, daysTolerance",
+            "matchType, daysTolerance, daysBefore, daysAfter, businessDays, calendar, subdivision, weekend, sourceFormats, "
+            "targetFormats",
         ),
         (
             compared(matchType="RANGE", tolerance=-1),
