@@ -218,7 +218,8 @@ def close(session: Session, run_id: int, error_message: str | None = None) -> Ru
     pairs = session.exec(joined).all()
     end = roll_up((StepRunStatus(step_run.status), step.tolerated) for step_run, step in pairs)
     failures = [
-        f"Step {step_run.step_order} ({step.name}): {step_run.error_class}: {step_run.error_message}"
+        f"Step {step_run.step_order} ({step.name}; {step.named_parts}): "
+        f"{step_run.error_class}: {step_run.error_message}"
         for step_run, step in pairs
         if step_run.status == StepRunStatus.FAILED
     ]

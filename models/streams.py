@@ -92,6 +92,11 @@ class Step(SQLModel, table=True):
         """Retries after the first attempt."""
         return int((self.config or {}).get("maxRetries", 0))
 
+    @property
+    def named_parts(self) -> str:
+        """What the step is made of, by type and id."""
+        return f"{self.source_type} {self.source_id}, {self.target_type} {self.target_id}, rule set {self.rule_set_id}"
+
     def upstream(self) -> dict[str, tuple[int, StreamInputType]]:
         """The earlier steps that this one reads: side -> (step order, which output)."""
         sides = {"source": (self.source_type, self.source_id), "target": (self.target_type, self.target_id)}

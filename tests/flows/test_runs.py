@@ -51,7 +51,8 @@ def test_a_tolerated_failure_skips_only_what_reads_it(rest: Rest, files: list[in
     assert rest.steps(run_id)[0]["attemptNo"] == 1
     assert run["metrics"]["failedSteps"] == 1
     assert run["errorMessage"] == (
-        "Step 1 (Step 1): COLUMN_NOT_FOUND: Column 'order_id' not found in source; available: id, amt"
+        f"Step 1 (Step 1; FILE {files[0]}, FILE {files[1]}, rule set {bad}): "
+        "COLUMN_NOT_FOUND: Column 'order_id' not found in source; available: id, amt"
     )
 
 
@@ -85,14 +86,17 @@ def test_what_validate_finds_makes_the_run_fail_with_the_same_code(
         "KEY_FIELD_REQUIRED": step(1, files[0], files[1], keyless),
         "FILE_MISSING_IN_STORAGE": step(1, gone, files[1], good),
     }
+    messages: dict[str, str] = {}
     for code, only in expected.items():
         stream = rest.stream([only])["id"]
         assert [one["code"] for one in rest.call("POST", f"/streams/{stream}/validate")["errors"]] == [code]
         run = rest.ended(rest.run(stream))
         assert run["status"] == "FAILED"
-        assert f": {code}: " in run["errorMessage"]
-    assert f"FILE {gone}" in run["errorMessage"]
-    assert "'gone.csv'" in run["errorMessage"]
+        messages[code] = run["errorMessage"]
+        assert f"): {code}: " in messages[code]
+        assert f"rule set {only['ruleSetId']}" in messages[code]
+    assert f"FILE {gone}" in messages["FILE_MISSING_IN_STORAGE"]
+    assert "'gone.csv'" in messages["FILE_MISSING_IN_STORAGE"]
 
 
 def test_a_run_keeps_the_rules_it_started_with(rest: Rest, files: list[int]) -> None:
