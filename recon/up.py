@@ -37,7 +37,10 @@ def settings_from(**given: Any) -> Settings:
     try:
         return Settings(**{name: value for name, value in given.items() if value is not None})
     except ValidationError as error:
-        fields = {f"RECON_{problem['loc'][0]}".upper(): problem["msg"] for problem in error.errors()}
+        fields = {
+            f"RECON_{problem['loc'][0]}".upper(): problem["msg"].removeprefix("Value error, ")
+            for problem in error.errors()
+        }
         raise SettingsInvalid("The settings make no sense", fields=fields) from error
 
 
