@@ -6,24 +6,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import connected_components
 
 from matching.frames import Positions
-from matching.optimum import Blocks, alternatives, best_edges
-
-Flags = npt.NDArray[np.bool_]
-Indices = npt.NDArray[np.intp]
-Scores = npt.NDArray[np.int64]
+from matching.graph import Blocks, Flags, Graph, Indices, Scores, blocks_of, reduced, source_components, turned
+from matching.optimum import alternatives, best_edges
 
 SCORE_LIMIT = 2**32
 """Scores are below it, so that every sum that decides between assignments is an exact number."""
 
 BUDGET_LIMIT = 2**17
 """The largest budget: with more edges in a component, distances between ranks would outgrow exact numbers."""
-
-_ROUNDS = 64
-"""So many rounds of reductions at most. A component's reductions depend on it alone, so its result is the same in any partition."""
 
 
 @dataclass(frozen=True)
@@ -42,22 +34,6 @@ class Assignment:
     ambiguous_target: Flags
     truncated_source: Flags
     truncated_target: Flags
-
-
-@dataclass(frozen=True)
-class _Graph:
-    """Candidates whose rows are numbered from 0 on each side, in the order of record identity, without gaps."""
-
-    source: Indices
-    target: Indices
-    score: Scores
-    source_height: int
-    target_height: int
-
-    def part(self, edges: Indices) -> _Graph:
-        source, source_height = _renumbered(self.source[edges], self.source_height)
-        target, target_height = _renumbered(self.target[edges], self.target_height)
-        return _Graph(source, target, self.score[edges], source_height, target_height)
 
 
 @dataclass(frozen=True)
@@ -110,7 +86,7 @@ def assign(
     rest = np.flatnonzero(contested(source, target, source_height=source_height, target_height=target_height))
     settled.chosen[:] = True
     if len(rest):
-        whole = _Graph(source.astype(np.intp), target.astype(np.intp), score, source_height, target_height)
+        whole = Graph(source.astype(np.intp), target.astype(np.intp), score, source_height, target_height)
         settled.take(rest, _settle(whole.part(rest), budget, most_pairs))
     edge_of = np.full(source_height, -1, dtype=np.intp)
     picked = np.flatnonzero(settled.chosen)
@@ -139,9 +115,9 @@ def components(source: Positions, target: Positions) -> npt.NDArray[np.int64]:
     if not len(source):
         return np.zeros(0, dtype=np.int64)
     heights = int(source.max()) + 1, int(target.max()) + 1
-    whole = _Graph(source.astype(np.intp), target.astype(np.intp), np.zeros(len(source), dtype=np.int64), *heights)
+    whole = Graph(source.astype(np.intp), target.astype(np.intp), np.zeros(len(source), dtype=np.int64), *heights)
     graph = whole.part(np.arange(len(source)))
-    return _source_components(graph)[graph.source].astype(np.int64)
+    return source_components(graph)[graph.source].astype(np.int64)
 
 
 def _check(
@@ -168,143 +144,48 @@ def _rows(positions: Positions, edges: Flags, height: int) -> Flags:
     return rows
 
 
-def _renumbered(positions: Indices, height: int) -> tuple[Indices, int]:
-    present = np.zeros(height, dtype=np.bool_)
-    present[positions] = True
-    number = np.cumsum(present, dtype=np.intp)
-    return number[positions] - 1, int(number[-1])
-
-
-def _source_components(graph: _Graph) -> Indices:
-    """Per source row, the number of its component, in the order of their first rows."""
-    ones = np.ones(len(graph.source), dtype=np.int8)
-    nodes = graph.source_height + graph.target_height
-    links = csr_array((ones, (graph.source, graph.target + graph.source_height)), shape=(nodes, nodes))
-    label = connected_components(links, directed=False)[1][: graph.source_height]
-    _, first, number = np.unique(label, return_index=True, return_inverse=True)
-    by_first = np.empty(len(first), dtype=np.intp)
-    by_first[np.argsort(first)] = np.arange(len(first))
-    return by_first[number]
-
-
-def _settle(graph: _Graph, budget: int, most_pairs: bool) -> _Settled:
+def _settle(graph: Graph, budget: int, most_pairs: bool) -> _Settled:
     settled = _Settled.nothing(len(graph.source))
-    certain, rest = _reduced(graph, most_pairs)
-    settled.chosen[certain] = True
-    if not len(rest):
-        return settled
-    left = graph.part(rest)
-    blocks = _blocks(left)
-    uniform = blocks.complete & ~_uneven(left.score, blocks)
-    at = uniform[blocks.number]
-    settled.chosen[rest[at & (blocks.source == blocks.target)]] = True
-    settled.open[rest[at & (blocks.edges > 1)[blocks.number]]] = True
-    large = ~uniform & (blocks.edges > budget)
-    for number in np.flatnonzero(large):
-        edges = np.flatnonzero(blocks.number == number)
-        settled.chosen[rest[edges]] = _in_portions(left.part(edges), budget, most_pairs)
-        settled.truncated[rest[edges]] = True
-    within = np.flatnonzero(~(uniform | large)[blocks.number])
-    if len(within):
-        chosen, undecided = _exactly(left.part(within), most_pairs)
-        settled.chosen[rest[within]] = chosen
-        settled.open[rest[within]] = undecided
+    blocks = blocks_of(graph)
+    rest = np.flatnonzero(~_settle_uniform(graph, blocks, settled))
+    if len(rest):
+        certain, left = reduced(graph.part(rest), blocks.number[rest], most_pairs)
+        settled.chosen[rest[certain]] = True
+        if len(left):
+            settled.take(rest[left], _settle_reduced(graph.part(rest[left]), budget, most_pairs))
     return settled
 
 
-def _blocks(graph: _Graph) -> Blocks:
-    of_source = _source_components(graph)
-    number = of_source[graph.source]
-    of_target = np.empty(graph.target_height, dtype=np.intp)
-    of_target[graph.target] = number
-    source_rank, sources = _ranks(of_source)
-    target_rank, targets = _ranks(of_target)
-    return Blocks(number, source_rank[graph.source], target_rank[graph.target], sources, targets, np.bincount(number))
+def _settle_reduced(graph: Graph, budget: int, most_pairs: bool) -> _Settled:
+    settled = _Settled.nothing(len(graph.source))
+    blocks = blocks_of(graph)
+    uniform = _settle_uniform(graph, blocks, settled)
+    large = ~uniform & (blocks.edges > budget)[blocks.number]
+    for number in np.unique(blocks.number[large]):
+        edges = np.flatnonzero(blocks.number == number)
+        settled.chosen[edges] = _in_portions(graph.part(edges), budget, most_pairs)
+    settled.truncated[large] = True
+    within = np.flatnonzero(~uniform & ~large)
+    if len(within):
+        settled.chosen[within], settled.open[within] = _exactly(graph.part(within), most_pairs)
+    return settled
 
 
-def _ranks(number: Indices) -> tuple[Indices, Indices]:
-    """Per row, how many rows of its component come before it; per component, how many rows it has."""
-    sizes = np.bincount(number)
-    order = np.argsort(number, kind="stable")
-    rank = np.empty(len(number), dtype=np.intp)
-    rank[order] = np.arange(len(number)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    return rank, sizes
-
-
-def _uneven(score: Scores, blocks: Blocks) -> Flags:
-    """Per component, whether its scores differ."""
+def _settle_uniform(graph: Graph, blocks: Blocks, settled: _Settled) -> Flags:
+    """Settles the components in which any row may pair with any, equally well. Per edge, whether it is in one."""
     some = np.empty(len(blocks.edges), dtype=np.int64)
-    some[blocks.number] = score
-    uneven = np.zeros(len(blocks.edges), dtype=np.bool_)
-    uneven[blocks.number[score != some[blocks.number]]] = True
-    return uneven
+    some[blocks.number] = graph.score
+    uniform = blocks.complete
+    uniform[blocks.number[graph.score != some[blocks.number]]] = False
+    at = uniform[blocks.number]
+    settled.chosen[at] = (blocks.source == blocks.target)[at]
+    settled.open[at] = (blocks.edges > 1)[blocks.number[at]]
+    return at
 
 
-def _reduced(graph: _Graph, most_pairs: bool) -> tuple[Indices, Indices]:
-    """The edges that every best assignment has, as far as they are plain to see, and those that remain to be decided.
-
-    Drops only what no best assignment has, so that all best assignments are still there.
-    """
-    live = np.arange(len(graph.source))
-    component = _source_components(graph)[graph.source]
-    certain: list[Indices] = []
-    done: list[Indices] = []
-    for _ in range(_ROUNDS):
-        wins, hopeless = _round(graph, most_pairs)
-        certain.append(live[wins])
-        taken_source = np.zeros(graph.source_height, dtype=np.bool_)
-        taken_source[graph.source[wins]] = True
-        taken_target = np.zeros(graph.target_height, dtype=np.bool_)
-        taken_target[graph.target[wins]] = True
-        gone = hopeless | taken_source[graph.source] | taken_target[graph.target]
-        # Nothing more will happen in a component in which nothing happened.
-        changed = np.zeros(int(component.max()) + 1, dtype=np.bool_)
-        changed[component[gone]] = True
-        again = changed[component]
-        done.append(live[~again])
-        kept = np.flatnonzero(again & ~gone)
-        live = live[kept]
-        if not len(live):
-            break
-        component = component[kept]
-        graph = graph.part(kept)
-    return np.concatenate(certain), np.sort(np.concatenate([*done, live]))
-
-
-def _round(graph: _Graph, most_pairs: bool) -> tuple[Flags, Flags]:
-    """Per edge, whether every best assignment has it, and whether none has."""
-    score = graph.score
-    worth_more = np.ones(len(score), dtype=np.bool_)
-    rivals = np.zeros(len(score), dtype=np.int64)
-    alone: list[Flags] = []
-    for row, height in ((graph.source, graph.source_height), (graph.target, graph.target_height)):
-        best = np.zeros(height, dtype=np.int64)
-        np.maximum.at(best, row, score)
-        top = score == best[row]
-        second = np.zeros(height, dtype=np.int64)
-        np.maximum.at(second, row[~top], score[~top])
-        worth_more &= top & (np.bincount(row[top], minlength=height)[row] == 1)
-        rivals += second[row]
-        alone.append(np.bincount(row, minlength=height)[row] == 1)
-    # Without the edge, its two rows can bring in no more than their second best each.
-    worth_more &= score > rivals
-    if most_pairs:
-        worth_more &= alone[0] | alone[1]
-    hopeless = np.zeros(len(score), dtype=np.bool_)
-    for row, height, other_alone in (
-        (graph.source, graph.source_height, alone[1]),
-        (graph.target, graph.target_height, alone[0]),
-    ):
-        # A partner that nobody else wants can always be had.
-        sure = np.zeros(height, dtype=np.int64)
-        np.maximum.at(sure, row[other_alone], score[other_alone])
-        hopeless |= score < sure[row]
-    return worth_more | (alone[0] & alone[1]), hopeless
-
-
-def _exactly(graph: _Graph, most_pairs: bool) -> tuple[Flags, Flags]:
+def _exactly(graph: Graph, most_pairs: bool) -> tuple[Flags, Flags]:
     """Per edge, whether it is chosen and whether it is open."""
-    blocks = _blocks(graph)
+    blocks = blocks_of(graph)
     fewest = np.minimum(blocks.sources, blocks.targets)
     if most_pairs:
         highest = np.zeros(len(fewest), dtype=np.int64)
@@ -321,12 +202,12 @@ def _exactly(graph: _Graph, most_pairs: bool) -> tuple[Flags, Flags]:
     return best, choice.open
 
 
-def _by_rank(graph: _Graph, source_needed: Flags, target_needed: Flags) -> Flags:
+def _by_rank(graph: Graph, source_needed: Flags, target_needed: Flags) -> Flags:
     """Per open edge, whether it is chosen: of the assignments that have all needed rows, the one closest in rank.
 
     No edge joins two rows that are both not needed.
     """
-    blocks = _blocks(graph)
+    blocks = blocks_of(graph)
     fewest = np.minimum(blocks.sources, blocks.targets)
     ahead = blocks.source == blocks.target
     stray = (source_needed & (blocks.source >= fewest[blocks.number])) | (
@@ -338,7 +219,7 @@ def _by_rank(graph: _Graph, source_needed: Flags, target_needed: Flags) -> Flags
     hard = np.flatnonzero(~plain[blocks.number])
     if len(hard):
         left = graph.part(hard)
-        blocks = _turned(_blocks(left), left.score)
+        blocks = turned(blocks_of(left), left.score)
         distance = np.square(blocks.source - blocks.target)
         furthest = np.zeros(len(blocks.edges), dtype=np.int64)
         np.maximum.at(furthest, blocks.number, distance)
@@ -348,34 +229,9 @@ def _by_rank(graph: _Graph, source_needed: Flags, target_needed: Flags) -> Flags
     return chosen
 
 
-def _turned(blocks: Blocks, score: Scores) -> Blocks:
-    """Swaps the sides of those components whose edges come first that way, so that either input leads to the same component."""
-    straight = np.lexsort((blocks.target, blocks.source, blocks.number))
-    mirrored = np.lexsort((blocks.source, blocks.target, blocks.number))
-    swap = blocks.sources > blocks.targets
-    undecided = blocks.sources == blocks.targets
-    starts = np.cumsum(blocks.edges) - blocks.edges
-    for one, other in ((blocks.source, blocks.target), (blocks.target, blocks.source), (score, score)):
-        ours, theirs = one[straight], other[mirrored]
-        differs = np.where(ours != theirs, np.arange(len(ours)), len(ours))
-        first = np.minimum.reduceat(differs, starts)
-        found = undecided & (first < len(ours))
-        swap[found] = (theirs < ours)[first[found]]
-        undecided &= ~found
-    at = swap[blocks.number]
-    return Blocks(
-        blocks.number,
-        np.where(at, blocks.target, blocks.source),
-        np.where(at, blocks.source, blocks.target),
-        np.where(swap, blocks.targets, blocks.sources),
-        np.where(swap, blocks.sources, blocks.targets),
-        blocks.edges,
-    )
-
-
-def _in_portions(graph: _Graph, budget: int, most_pairs: bool) -> Flags:
+def _in_portions(graph: Graph, budget: int, most_pairs: bool) -> Flags:
     """Per edge of one component, whether it is chosen: the best `budget` edges are settled first, then the best of the rest."""
-    blocks = _turned(_blocks(graph), graph.score)
+    blocks = turned(blocks_of(graph), graph.score)
     distance = np.abs(blocks.source - blocks.target)
     order = np.lexsort((blocks.source, blocks.source + blocks.target, distance, -graph.score))
     chosen = np.zeros(len(order), dtype=np.bool_)

@@ -5,37 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components, min_weight_full_bipartite_matching
 
-Flags = npt.NDArray[np.bool_]
-Indices = npt.NDArray[np.intp]
-Weights = npt.NDArray[np.int64]
+from matching.graph import Blocks, Flags, Indices, Scores
 
 _DENSE_CELLS = 2**21
 """A component with more pairs of rows than this, candidates or not, is solved from its edges alone."""
-
-
-@dataclass(frozen=True)
-class Blocks:
-    """Edges by connected component: per edge the component's number and its rows' ranks there, from 0 on each side.
-
-    Per component: how many source rows, target rows and edges it has. An edge is there once.
-    """
-
-    number: Indices
-    source: Indices
-    target: Indices
-    sources: Indices
-    targets: Indices
-    edges: Indices
-
-    @property
-    def complete(self) -> Flags:
-        """Per component, whether each of its source rows has an edge to each of its target rows."""
-        return self.edges == self.sources * self.targets
 
 
 @dataclass(frozen=True)
@@ -47,7 +24,7 @@ class Choice:
     target_needed: Flags
 
 
-def best_edges(blocks: Blocks, weight: Weights) -> Flags:
+def best_edges(blocks: Blocks, weight: Scores) -> Flags:
     """Per edge, whether it is in the assignment with the highest total weight; 0 < weight < 2**51.
 
     Each component is solved on its own: which of several equal assignments it gets depends on nothing outside it.
@@ -57,13 +34,13 @@ def best_edges(blocks: Blocks, weight: Weights) -> Flags:
     many = np.where(swap, blocks.source, blocks.target)
     rows = np.minimum(blocks.sources, blocks.targets)
     columns = np.maximum(blocks.sources, blocks.targets)
-    order = np.lexsort((many, few, blocks.number))
-    chosen = np.zeros(len(order), dtype=np.bool_)
+    chosen = np.zeros(len(few), dtype=np.bool_)
     narrow = (rows <= 2)[blocks.number]
     at = np.flatnonzero(narrow)
     if len(at):
         chosen[at[_narrow(blocks.number[at], few[at], many[at], weight[at])]] = True
-    order = order[~narrow[order]]
+    at = np.flatnonzero(~narrow)
+    order = at[np.argsort(blocks.number[at], kind="stable")]
     dense = rows * columns <= _DENSE_CELLS
     is_dense = dense[blocks.number[order]]
     at = order[is_dense]
@@ -77,7 +54,7 @@ def best_edges(blocks: Blocks, weight: Weights) -> Flags:
     return chosen
 
 
-def _narrow(number: Indices, few: Indices, many: Indices, weight: Weights) -> Indices:
+def _narrow(number: Indices, few: Indices, many: Indices, weight: Scores) -> Indices:
     """The best edges of components with one or two rows on the smaller side.
 
     Of each row only the two heaviest edges count: the other row can take no more than one away.
@@ -106,7 +83,7 @@ def _narrow(number: Indices, few: Indices, many: Indices, weight: Weights) -> In
     return picked[picked >= 0]
 
 
-def _dense(number: Indices, few: Indices, many: Indices, weight: Weights, rows: Indices, columns: Indices) -> Indices:
+def _dense(number: Indices, few: Indices, many: Indices, weight: Scores, rows: Indices, columns: Indices) -> Indices:
     """The best edges of components laid out as matrices; edges come by component. One call each, into compiled code.
 
     A pair of rows without an edge weighs nothing, so it stands for leaving both of them alone.
@@ -140,7 +117,7 @@ def _dense(number: Indices, few: Indices, many: Indices, weight: Weights, rows: 
     return np.concatenate(picked)
 
 
-def _sparse(few: Indices, many: Indices, weight: Weights, rows: int, columns: int) -> Indices:
+def _sparse(few: Indices, many: Indices, weight: Scores, rows: int, columns: int) -> Indices:
     """The best edges of one component. Each row of the smaller side may also take a column of its own, at no weight."""
     own = np.arange(rows)
     # A stored zero would be no edge; every row has one partner, so that adding to all costs changes nothing.
@@ -154,7 +131,7 @@ def _sparse(few: Indices, many: Indices, weight: Weights, rows: int, columns: in
     return np.flatnonzero(partner[few] == many)
 
 
-def alternatives(source: Indices, target: Indices, weight: Weights, best: Flags) -> Choice:
+def alternatives(source: Indices, target: Indices, weight: Scores, best: Flags) -> Choice:
     """What other assignments there are with the same total weight as `best`, which has the highest; all weights are positive.
 
     An assignment becomes another one by moving sources along a cycle: each takes the target of the next. Leaving a row alone is
@@ -191,7 +168,7 @@ def alternatives(source: Indices, target: Indices, weight: Weights, best: Flags)
     )
 
 
-def _potentials(mover: Indices, taken: Indices, gain: Weights, nodes: int) -> Weights:
+def _potentials(mover: Indices, taken: Indices, gain: Scores, nodes: int) -> Scores:
     """Per node the highest gain of a way that ends there; a way may start anywhere, at 0. No cycle gains."""
     order = np.argsort(mover, kind="stable")
     taken, gain = taken[order], gain[order]
