@@ -8,16 +8,16 @@ import numpy as np
 import polars as pl
 
 from matching.comparators import Verdict, judge
-from matching.dates import read_days
 from matching.fields import FieldRule, SideName
 from matching.frames import Positions, Side
 from matching.keys import Flags, Numbers
 from matching.links import REASON_CODES, Judged, Links, PassResult, no_links
+from matching.measured import amounts_of, days_of
+from matching.measures import AmountRule, DateWindowRule, RangeRule
 from matching.plan import Comparison, PassPlan
-from matching.search import Board, Eligible, numbers_of_groups
-from matching.spec import MEASURED
+from matching.search import Board, Eligible, equal_groups
 from matching.sums import common, extremes, sums
-from matching.terms import Cardinality, MatchType, Reason
+from matching.terms import Cardinality, Reason
 from matching.texts import Reader, key_values, rendered
 
 _MANY_SOURCES = (Cardinality.MANY_TO_ONE, Cardinality.MANY_TO_MANY)
@@ -75,7 +75,7 @@ def settle_groups(board: Board, plan: PassPlan, rows: Eligible) -> PassResult:
 
 def _shared(board: Board, plan: PassPlan, rows: Eligible) -> tuple[Group, Group]:
     """The groups that both sides have, numbered in the order of their first source records."""
-    numbers = numbers_of_groups(board, plan, rows)
+    numbers = equal_groups(board, [key.pair for key in plan.keys], rows)
     count = 1 + max((int(one.max()) for one in numbers if len(one)), default=-1)
     both = np.ones(count, dtype=np.bool_)
     for one in numbers:
@@ -96,19 +96,19 @@ def _shared(board: Board, plan: PassPlan, rows: Eligible) -> tuple[Group, Group]
 def judge_groups(comparison: Comparison, source: Group, target: Group) -> Judged:
     """A rule's verdict on each pair of groups: amounts by their sums, dates by the earliest and the latest, the rest as it is."""
     rule = comparison.rule
-    bare = Comparison(comparison.number, _without_transforms(rule), comparison.severity)
-    if rule.match_type is MatchType.DATE_WINDOW:
+    bare = Comparison(comparison.number, _bare(rule), comparison.severity)
+    if isinstance(rule, DateWindowRule):
         return _judge_dates(bare, rule, source, target)
     values = _values(rule, source), _values(rule, target)
     readers = _reader(rule, source, values[0]), _reader(rule, target, values[1])
     return Judged(comparison, judge(bare, *readers), *values)
 
 
-def _judge_dates(bare: Comparison, rule: FieldRule, source: Group, target: Group) -> Judged:
+def _judge_dates(bare: Comparison, rule: DateWindowRule, source: Group, target: Group) -> Judged:
     ends: list[tuple[pl.Series, pl.Series]] = []
     for side in (source, target):
         texts = _texts(rule, side)
-        ends.append(extremes(texts, read_days(texts), side.numbers, side.count))
+        ends.append(extremes(texts, days_of(rule, side.side.name, texts), side.numbers, side.count))
     verdicts = [
         judge(bare, _reader(rule, source, one), _reader(rule, target, other)) for one, other in zip(*ends, strict=True)
     ]
@@ -136,8 +136,11 @@ def _texts(rule: FieldRule, side: Group) -> pl.Series:
 
 def _values(rule: FieldRule, side: Group) -> pl.Series:
     """The value that each group has in the field that a rule compares."""
-    grouped = sums if rule.match_type in MEASURED else common
-    return grouped(_texts(rule, side), side.numbers, side.count)
+    texts = _texts(rule, side)
+    if isinstance(rule, RangeRule | AmountRule):
+        amounts = amounts_of(rule, side.side.name, texts, side.side.reader(side.rows))
+        return sums(amounts, texts, side.numbers, side.count)
+    return common(texts, side.numbers, side.count)
 
 
 def _reader(rule: FieldRule, side: Group, values: pl.Series) -> Reader:
@@ -152,8 +155,14 @@ def _reader(rule: FieldRule, side: Group, values: pl.Series) -> Reader:
     return read
 
 
-def _without_transforms(rule: FieldRule) -> FieldRule:
-    return rule.model_copy(update={"source_transforms": (), "target_transforms": (), "transforms": ()})
+def _bare(rule: FieldRule) -> FieldRule:
+    """The rule for values that have been transformed already, and sums that are written plainly with their currency."""
+    done: dict[str, object] = {"source_transforms": (), "target_transforms": (), "transforms": ()}
+    if isinstance(rule, AmountRule):
+        done |= dict.fromkeys(
+            ("source_currency_field", "target_currency_field", "source_locale", "target_locale", "decimal")
+        )
+    return rule.model_copy(update=done)
 
 
 def linked(source: Group, target: Group, judged: list[Judged]) -> Links:

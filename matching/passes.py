@@ -19,6 +19,7 @@ from matching.outcome import MATCHED, Outcome, Statistics, Totals, check_conserv
 from matching.plan import PassPlan, Plan, compile_rule_set, required_columns
 from matching.search import Board, eligible, judge_all, unreadable
 from matching.spec import RuleSet, Severities
+from matching.subset_groups import settle_by_subsets
 from matching.terms import Ambiguity, Cardinality, Decision, Grouping, Reason
 
 _BUCKETS = [MATCHED, *(reason.value for reason in REASON_CODES)]
@@ -149,7 +150,7 @@ def _run(board: Board, plan: PassPlan) -> PassResult:
     elif plan.grouping is Grouping.BY_KEY:
         result = settle_groups(board, plan, rows)
     else:
-        raise NotImplementedError
+        result = settle_by_subsets(board, plan, rows)
     for side, blanks, code in (
         (board.source, rows.source_blank, result.source_codes),
         (board.target, rows.target_blank, result.target_codes),

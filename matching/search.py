@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,7 +10,7 @@ import polars as pl
 
 from matching.comparators import judge
 from matching.errors import SearchTooWide
-from matching.fields import FieldPair
+from matching.fields import FieldPair, FieldRule
 from matching.frames import Positions, Side
 from matching.keys import Flags, Numbers, blank, group_numbers
 from matching.links import Judged, Links, joined_verdicts, pairs_as_links
@@ -72,42 +72,78 @@ def eligible(board: Board, plan: PassPlan) -> Eligible:
     return Eligible(rows[0], rows[1], blanks[0], blanks[1])
 
 
+def equalities(plan: PassPlan) -> list[FieldPair]:
+    """What must be equal for two records to be candidates: the keys, and EXACT conditions (for which null equals null)."""
+    exact = [one.rule for one in plan.conditions if one.rule.match_type is MatchType.EXACT]
+    return [*(key.pair for key in plan.keys), *exact]
+
+
+Pair = tuple[pl.Series, pl.Series]
+
+
+def equal_groups(
+    board: Board, pairs: Sequence[FieldPair], rows: Eligible, also: Sequence[Pair] = ()
+) -> tuple[Numbers, Numbers]:
+    """One number per eligible record of each side, equal where all pairs of fields are, and the columns in `also` too."""
+    columns = [board.comparable(pair) for pair in pairs]
+    source = [one.gather(rows.source) for one, _ in columns] + [one for one, _ in also]
+    target = [other.gather(rows.target) for _, other in columns] + [other for _, other in also]
+    if not source:
+        return np.zeros(len(rows.source), dtype=np.int64), np.zeros(len(rows.target), dtype=np.int64)
+    return group_numbers(source, target, len(rows.source))
+
+
 def find_candidates(board: Board, plan: PassPlan, rows: Eligible) -> Links:
     """Every pair of eligible records with equal keys that all conditions allow, with the verdicts of all rules.
 
     In order of source, then target. Raises SearchTooWide.
     """
-    equal = [*(key.pair for key in plan.keys), *(one.rule for one in plan.conditions if _is_equality(one))]
-    columns: list[tuple[pl.Series, pl.Series]] = [board.comparable(pair) for pair in equal]
+    parts: list[Links] = []
+    for source, target, judged in _search(board, plan, rows, plan.conditions, None):
+        compared = judge_all(board, plan.comparisons, source, target)
+        parts.append(pairs_as_links(source, target, [*judged, *compared]))
+    return in_order(_joined(parts))
+
+
+def allowed_places(
+    board: Board, plan: PassPlan, rows: Eligible, leave_out: FieldRule, also: Pair | None
+) -> tuple[Numbers, Numbers]:
+    """Every pair that all conditions but one allow, as places in `rows`; the columns in `also` are equal too."""
+    conditions = [one for one in plan.conditions if one.rule is not leave_out]
+    found = [(source, target) for source, target, _ in _search(board, plan, rows, conditions, also)]
+    empty = np.empty(0, dtype=np.uint32)
+    source = np.concatenate([empty, *(one for one, _ in found)])
+    target = np.concatenate([empty, *(other for _, other in found)])
+    return np.searchsorted(rows.source, source), np.searchsorted(rows.target, target)
+
+
+def _search(
+    board: Board, plan: PassPlan, rows: Eligible, conditions: Sequence[Comparison], also: Pair | None
+) -> Iterator[tuple[Positions, Positions, list[Judged]]]:
+    """In parts: the pairs that are equal where they must be and that the conditions allow, with the conditions' verdicts."""
     reaches: list[Reach] = []
-    for condition in plan.conditions:
-        one, other = board.comparable(condition.rule)
-        reach = reach_of(condition.rule, one.gather(rows.source), other.gather(rows.target))
+    for condition in conditions:
+        reach = reach_of(condition.rule, board.source.reader(rows.source), board.target.reader(rows.target))
         if reach is not None:
             reaches.append(reach)
-    at_source = [one.gather(rows.source) for one, _ in columns] + [one.source_other for one in reaches]
-    at_target = [one.gather(rows.target) for _, one in columns] + [one.target_other for one in reaches]
-    groups = group_numbers(at_source, at_target, len(rows.source))
-    found: list[Links] = []
+    columns = [(one.source_other, one.target_other) for one in reaches]
+    groups = equal_groups(board, equalities(plan), rows, [*columns, *([] if also is None else [also])])
     count = 0
     for source, target in near_pairs(*groups, [one.dimension for one in reaches]):
-        links = _allowed(board, plan, rows.source[source], rows.target[target])
-        count += len(links)
+        part = _allowed(board, conditions, rows.source[source], rows.target[target])
+        count += len(part[0])
         if count > CANDIDATES:
             raise SearchTooWide(plan.name, CANDIDATES)
-        found.append(links)
-    return in_order(_joined(found))
+        yield part
 
 
-def _is_equality(condition: Comparison) -> bool:
-    return condition.rule.match_type is MatchType.EXACT
-
-
-def _allowed(board: Board, plan: PassPlan, source: Positions, target: Positions) -> Links:
-    """The pairs that every condition allows, with all verdicts."""
+def _allowed(
+    board: Board, conditions: Sequence[Comparison], source: Positions, target: Positions
+) -> tuple[Positions, Positions, list[Judged]]:
+    """The pairs that every condition allows, with the verdicts."""
     judged: list[Judged] = []
     # Texts are dear to compare: numbers and dates go first.
-    for condition in sorted(plan.conditions, key=lambda one: one.rule.match_type in _DEAR):
+    for condition in sorted(conditions, key=lambda one: one.rule.match_type in _DEAR):
         verdict = judge(condition, board.source.reader(source), board.target.reader(target))
         kept = verdict.agrees.arg_true().to_numpy()
         one = Judged(condition, verdict)
@@ -117,7 +153,7 @@ def _allowed(board: Board, plan: PassPlan, source: Positions, target: Positions)
             one = one.at(kept)
         judged.append(one)
     judged.sort(key=lambda one: one.comparison.number)
-    return pairs_as_links(source, target, [*judged, *judge_all(board, plan.comparisons, source, target)])
+    return source, target, judged
 
 
 _DEAR = (MatchType.FUZZY, MatchType.CONTAINS, MatchType.STARTS_WITH, MatchType.ENDS_WITH, MatchType.REGEX)
@@ -147,14 +183,6 @@ def in_order(links: Links) -> Links:
     if np.array_equal(order, np.arange(len(order))):
         return links
     return links.at(order)
-
-
-def numbers_of_groups(board: Board, plan: PassPlan, rows: Eligible) -> tuple[Numbers, Numbers]:
-    """One number per key for the eligible records of each side."""
-    source, target = board.keys(plan)
-    return group_numbers(
-        [one.gather(rows.source) for one in source], [one.gather(rows.target) for one in target], len(rows.source)
-    )
 
 
 def unreadable(board: Board, plan: PassPlan, side: Side, rows: Positions) -> Flags:

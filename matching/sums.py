@@ -7,7 +7,6 @@ from decimal import Context, Decimal
 import polars as pl
 
 from matching.keys import Numbers
-from matching.numbers import read_numbers
 
 _DIGITS = 15
 """Digits before and after the point up to which a column of exact decimals holds any sum of fewer than 10^8 amounts."""
@@ -16,14 +15,13 @@ _EXACT = Context(prec=5000)
 """Exponents have three digits: no sum of numbers needs more places."""
 
 
-def sums(texts: pl.Series, groups: Numbers, count: int) -> pl.Series:
-    """String: per group, from 0 to `count`, the exact sum of the amounts that its texts say, with their currency if they name one.
+def sums(amounts: pl.DataFrame, texts: pl.Series, groups: Numbers, count: int) -> pl.Series:
+    """String: per group, from 0 to `count`, the exact sum of its amounts (`number`, `currency`), with the currency if one is named.
 
-    It has as many decimals as the longest of its amounts. Null where no amount is given. Where a text is no number, or two
-    currencies are named, there is no sum: the different texts are given, in order, so that they can be seen.
+    It has as many decimals as the longest of its amounts. Null where no amount is given. Where one of the `texts` is no number, or
+    two currencies are named, there is no sum: the different texts are given, in order, so that they can be seen.
     """
-    read = read_numbers(texts, any_comma=False)
-    frame = pl.DataFrame({"group": groups, "text": texts}).with_columns(read)
+    frame = pl.DataFrame({"group": groups, "text": texts}).with_columns(amounts["number"], amounts["currency"])
     frame = frame.with_columns(pl.col("number").cast(pl.Decimal(38, _DIGITS), strict=False).alias("amount"))
     digits = pl.col("number").str.strip_chars_start("-").str.split_exact(".", 1).struct
     fits = (

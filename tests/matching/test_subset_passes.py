@@ -1,0 +1,159 @@
+"""SUBSET passes: which settlements make up this credit, from rule set to outcome."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+
+from matching import Outcome, reconcile, rule_set_of
+from matching.identity import ROW
+from tests.matching.helpers import side
+
+AMOUNT: dict[str, Any] = {"sourceField": "amount", "matchType": "NUMERIC"}
+
+
+def run(
+    credits: dict[str, list[Any]],
+    items: dict[str, list[Any]],
+    *,
+    conditions: list[dict[str, Any]] | None = None,
+    many_to_one: bool = False,
+    **rest: Any,
+) -> Outcome:
+    one = {
+        "conditions": [AMOUNT] if conditions is None else conditions,
+        "grouping": "SUBSET",
+        "cardinality": "MANY_TO_ONE" if many_to_one else "ONE_TO_MANY",
+        **rest,
+    }
+    sides = [side(credits, file_id=1), side(items, file_id=2)]
+    return reconcile(rule_set_of({"passes": [one]}), *(reversed(sides) if many_to_one else sides))
+
+
+def settled(outcome: Outcome, *, many_to_one: bool = False) -> dict[int, list[int]]:
+    one, many = ("target_row", "source_row") if many_to_one else ("source_row", "target_row")
+    grouped = outcome.matches.sort(many).group_by(one).agg(many)
+    return dict(grouped.iter_rows())
+
+
+CREDITS = {"amount": ["60.30", "15.00"]}
+ITEMS = {"amount": ["10.10", "20.10", "30.10", "7.00", "8.00", "99.99"]}
+
+
+def test_credits_are_made_up_of_settlements() -> None:
+    outcome = run(CREDITS, ITEMS)
+    assert settled(outcome) == {1: [1, 2, 3], 2: [4, 5]}
+    assert outcome.totals.source == {"MATCHED": 2}
+    assert outcome.totals.target == {"MATCHED": 5, "MISSING": 1}
+    assert outcome.unmatched_target[ROW].to_list() == [6]
+    assert outcome.matches.group_by("source_row").agg(pl.col("match_id").n_unique())["match_id"].to_list() == [1, 1]
+
+
+def test_the_sides_may_be_the_other_way_round() -> None:
+    outcome = run(CREDITS, ITEMS, many_to_one=True)
+    assert settled(outcome, many_to_one=True) == {1: [1, 2, 3], 2: [4, 5]}
+    assert outcome.totals.target == {"MATCHED": 2}
+
+
+def test_keys_make_blocks() -> None:
+    outcome = run(
+        {"shop": ["a", "b"], "amount": ["3", "3"]},
+        {"shop": ["a", "b", "b"], "amount": ["3", "1", "2"]},
+        keys=[{"sourceField": "shop"}],
+    )
+    assert settled(outcome) == {1: [1], 2: [2, 3]}
+
+
+def test_dates_make_a_pool_of_its_own_for_each() -> None:
+    outcome = run(
+        {"day": ["2026-01-05", "2026-01-07"], "amount": ["3", "3"]},
+        {"day": ["2026-01-03", "2026-01-04", "2026-01-06", "2026-01-07"], "amount": ["1", "2", "2", "1"]},
+        conditions=[AMOUNT, {"sourceField": "day", "matchType": "DATE_WINDOW", "daysBefore": 2}],
+    )
+    assert settled(outcome) == {1: [1, 2], 2: [3, 4]}
+
+
+def test_fees_may_have_been_withheld() -> None:
+    items = {"amount": ["50.00", "50.00", "7.77"]}
+    assert settled(run({"amount": ["98.50"]}, items)) == {}
+    assert settled(run({"amount": ["98.50"]}, items, subset={"fees": "1.49"})) == {}
+    outcome = run({"amount": ["98.50"]}, items, subset={"fees": "1.50"})
+    assert settled(outcome) == {1: [1, 2]}
+    assert outcome.matches["delta_1_amount"].to_list() == ["1.5", "1.5"]
+
+
+def test_the_tolerance_is_inclusive_and_exact_sums_go_first() -> None:
+    tolerance = [{**AMOUNT, "tolerance": "0.05"}]
+    items = {"amount": ["10.00", "5.05"]}
+    assert settled(run({"amount": ["15.00"]}, items, conditions=tolerance)) == {1: [1, 2]}
+    assert settled(run({"amount": ["15.00"]}, {"amount": ["10.00", "5.06"]}, conditions=tolerance)) == {}
+    credits = {"amount": ["15.00", "15.05"]}
+    assert settled(run(credits, items, conditions=tolerance)) == {2: [1, 2]}
+
+
+def test_percentages_are_of_the_one_amount() -> None:
+    percent = [{**AMOUNT, "percent": "1"}]
+    credits = {"amount": ["100.00", "200.00"]}
+    items = {"amount": ["60", "41", "150", "52.01"]}
+    assert settled(run(credits, items, conditions=percent)) == {1: [1, 2]}
+
+
+def test_several_equal_solutions_are_ambiguous() -> None:
+    outcome = run({"amount": ["10"]}, {"amount": ["4", "6", "3", "7", "50"]})
+    assert settled(outcome) == {}
+    assert outcome.totals.source == {"AMBIGUOUS": 1}
+    assert outcome.totals.target == {"AMBIGUOUS": 4, "MISSING": 1}
+    kinds = outcome.breaks.group_by("type").len().sort("type")
+    assert dict(kinds.iter_rows()) == {"MISSING_SOURCE": 1, "POTENTIAL_MATCH": 4}
+
+
+def test_what_two_claim_is_ambiguous() -> None:
+    outcome = run({"amount": ["10", "10"]}, {"amount": ["4", "6"]})
+    assert outcome.totals.source == {"AMBIGUOUS": 2}
+    dated = {"day": ["2026-01-05"] * 2, "amount": ["10", "10"]}
+    window = [AMOUNT, {"sourceField": "day", "matchType": "DATE_WINDOW", "daysTolerance": 2}]
+    outcome = run(dated, {"day": ["2026-01-05", "2026-01-04"], "amount": ["4", "6"]}, conditions=window)
+    assert outcome.totals.source == {"AMBIGUOUS": 2}
+    assert outcome.totals.target == {"AMBIGUOUS": 2}
+
+
+def test_a_stopped_search_says_so() -> None:
+    items = {"amount": [str(37 * number * number + 11) for number in range(1, 60)]}
+    outcome = run({"amount": ["1000001"]}, items, subset={"budget": 100})
+    assert outcome.totals.source == {"SEARCH_TRUNCATED": 1}
+    missing = outcome.breaks.filter(pl.col("type") == "MISSING_TARGET")
+    assert missing["description"].to_list() == [
+        "No matching record found in target: the search was stopped by its budget"
+    ]
+
+
+def test_currencies_don_t_add_up() -> None:
+    conditions = [{**AMOUNT, "sourceCurrencyField": "ccy", "targetCurrencyField": "ccy"}]
+    credits = {"amount": ["30", "30"], "ccy": ["EUR", "USD"]}
+    items = {"amount": ["10", "20", "10", "20"], "ccy": ["EUR", "USD", "USD", "EUR"]}
+    assert settled(run(credits, items, conditions=conditions)) == {1: [1, 4], 2: [2, 3]}
+
+
+def test_unreadable_amounts_take_no_part() -> None:
+    outcome = run({"amount": ["3", "n/a", None]}, {"amount": ["1", "2", "", "?"]})
+    assert settled(outcome) == {1: [1, 2]}
+    assert outcome.totals.source == {"MATCHED": 1, "MISSING": 2}
+    assert outcome.totals.target == {"MATCHED": 2, "MISSING": 2}
+
+
+def test_sizes_are_bounded() -> None:
+    items = {"amount": ["1", "2", "3"]}
+    assert settled(run({"amount": ["6"]}, items, subset={"maxSize": 2})) == {}
+    assert settled(run({"amount": ["3"]}, items, subset={"minSize": 2})) == {1: [1, 2]}
+
+
+def test_comparisons_are_judged_on_what_a_match_has_in_common() -> None:
+    outcome = run(
+        {"amount": ["3"], "shop": ["A"]},
+        {"amount": ["1", "2"], "shop": ["A", "B"]},
+        comparisons=[{"sourceField": "shop"}],
+    )
+    assert settled(outcome) == {1: [1, 2]}
+    breaks = outcome.breaks.select("type", "field", "source_value", "target_value").rows()
+    assert breaks == [("VALUE_MISMATCH", "shop", "A", "A, B")]
