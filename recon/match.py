@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from matching.errors import RuleInvalid
+from matching.errors import ReconError, RuleInvalid
 
 if TYPE_CHECKING:
     import polars as pl
@@ -30,6 +30,12 @@ COMPARE_FORMS = (
 )
 
 _NAMED_RULES = {"exact": "EXACT", "contains": "CONTAINS", "starts-with": "STARTS_WITH", "ends-with": "ENDS_WITH"}
+
+
+class OutUnusable(ReconError):
+    """The directory for the artifacts can't be made or written to."""
+
+    code = "OUT_UNUSABLE"
 
 
 def match_command(
@@ -99,26 +105,58 @@ def _nobody(_: float) -> None:
 
 
 def _open(path: Path, file_id: int, twin: Path) -> pl.LazyFrame:
+    """A file as matching reads it, by way of the Parquet `twin` where it needs one. Raises FileUnreadable, naming the file."""
+    from polars.exceptions import PolarsError
+
+    from models.errors import FileUnreadable
+    from models.tabular.ingest import READERS
+
+    if path.suffix.lower() not in READERS:
+        raise FileUnreadable(f"Unsupported file type: {path.name}; supported: {', '.join(READERS)}", filename=path.name)
+    try:
+        return _readable(path, file_id, twin)
+    except (FileUnreadable, PolarsError, OSError) as error:
+        reason = str(error).partition("\n")[0]
+        raise FileUnreadable(f"{path.name}: {reason}", filename=path.name) from error
+
+
+def _readable(path: Path, file_id: int, twin: Path) -> pl.LazyFrame:
     from polars import scan_parquet
 
+    from matching.identity import RESERVED
     from models.errors import FileUnreadable
     from models.tabular import scan
     from models.tabular.ingest import READERS
 
     suffix = path.suffix.lower()
     if suffix == ".parquet":
-        # As it is: it needs no twin, and an artifact of an earlier match keeps the identity of its records.
-        return scan(scan_parquet(path, glob=False), file_id)
-    if suffix not in READERS:
-        raise FileUnreadable(f"Unsupported file type: {path.name}; supported: {', '.join(READERS)}", filename=path.name)
-    READERS[suffix](path, twin)
+        frame = scan_parquet(path, glob=False)
+        if _is_twin(frame.collect_schema()):
+            return scan(frame, file_id)
+    reserved = sorted({*RESERVED} & {*READERS[suffix](path, twin)})
+    if reserved:
+        raise FileUnreadable(f"Column name '{reserved[0]}' is reserved", column=reserved[0])
     return scan(twin, file_id)
+
+
+def _is_twin(schema: pl.Schema) -> bool:
+    """Whether Parquet can be read as it is: plain columns and, if it is an artifact, the identity of its records."""
+    from polars import Binary, Categorical, Enum, Int64, Null
+
+    from matching.identity import FILE_ID, RESERVED, ROW
+
+    if any(dtype.is_nested() or isinstance(dtype, Binary | Categorical | Enum | Null) for dtype in schema.values()):
+        return False
+    return not {*RESERVED} & {*schema} or all(schema.get(name) == Int64 for name in (FILE_ID, ROW))
 
 
 def _write_artifacts(outcome: Outcome, out: Path) -> None:
     from models.tabular import write_csv, write_parquet
 
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutUnusable(f"Can't write to {out}: {error.strerror}", directory=str(out)) from error
     tables = {
         "unmatched_source": outcome.unmatched_source,
         "unmatched_target": outcome.unmatched_target,
@@ -143,7 +181,7 @@ def _rule_set(keys: Sequence[str], compares: Sequence[str], rules: Path | None) 
             raise RuleInvalid("Give either --rules or --key and --compare, not both")
         try:
             definition = json.loads(rules.read_text("utf-8"))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise RuleInvalid(f"{rules.name} is not JSON: {error}") from error
         if not isinstance(definition, dict):
             raise RuleInvalid(f"{rules.name} has no rule set: a JSON object is expected")

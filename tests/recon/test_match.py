@@ -224,3 +224,46 @@ def test_an_artifact_as_parquet_is_an_input_that_keeps_its_identity(files: tuple
     ]
     assert told == sorted(told)
     assert told[-1] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("ragged.csv", b"id,amt\n1\n", "Line 2"),
+        ("junk.parquet", b"junk", "Parquet"),
+        ("reserved.jsonl", b'{"id": 1, "_recon_row": 7}\n', "'_recon_row' is reserved"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, name: str, content: bytes, said: str) -> None:
+    sound, bad = tmp_path / "sound.csv", tmp_path / name
+    sound.write_text("id\n1\n")
+    bad.write_bytes(content)
+    done = recon(sound, bad, "--key", "id")
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"Error: {name}: ")
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_parquet_with_other_columns_than_plain_ones(tmp_path: Path) -> None:
+    sound, odd, out = tmp_path / "sound.csv", tmp_path / "odd.parquet", tmp_path / "out"
+    sound.write_text("id\n1\n")
+    pl.DataFrame({"id": [b"1", b"2"], "kind": pl.Series(["a", "b"], dtype=pl.Categorical)}).write_parquet(odd)
+    assert recon(odd, sound, "--key", "id", "--out", out).returncode == 0
+    assert (out / "unmatched_source.csv").read_text().splitlines()[1].startswith("2,b,")
+    pl.DataFrame({"id": ["1"], "more": [[1, 2]]}).write_parquet(odd)
+    assert "'more' is nested" in recon(odd, sound, "--key", "id").stderr
+    pl.DataFrame({"id": ["1"], "_recon_file_id": ["x"], "_recon_row": [1]}).write_parquet(odd)
+    assert "is reserved" in recon(odd, sound, "--key", "id").stderr
+
+
+def test_no_place_for_artifacts_and_rules_nested_too_deep(files: tuple[Path, Path], tmp_path: Path) -> None:
+    blocked = recon(*files, "--key", "order=ref", "--out", "/proc/nowhere")
+    assert (blocked.returncode, blocked.stderr.splitlines()) == (
+        2,
+        ["Error: Can't write to /proc/nowhere: No such file or directory"],
+    )
+    rules = tmp_path / "rules.json"
+    rules.write_text("[" * 100_000)
+    deep = recon(*files, "--rules", rules)
+    assert (deep.returncode, "Traceback" in deep.stderr) == (2, False)
