@@ -16,6 +16,7 @@ from rich.markup import escape
 from matching.errors import ReconError
 from recon.generate.command import generate_command
 from recon.match import match_command
+from recon.suggest import suggest_command
 
 _INTERRUPTED = 130
 
@@ -38,6 +39,7 @@ app = _App(no_args_is_help=True, add_completion=False, pretty_exceptions_show_lo
 
 
 app.command("match")(match_command)
+app.command("suggest")(suggest_command)
 app.command("generate")(generate_command)
 
 

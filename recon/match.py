@@ -83,7 +83,7 @@ def match_files(
     with TemporaryDirectory(prefix="recon-match-") as work, ThreadPoolExecutor(2) as threads:
         tell(0.0)
         reading = [
-            threads.submit(_open, path, file_id, Path(work, f"{file_id}.parquet"))
+            threads.submit(open_input, path, file_id, Path(work, f"{file_id}.parquet"))
             for path, file_id in ((source, SOURCE_ID), (target, TARGET_ID))
         ]
         # Loaded while the files are read.
@@ -104,7 +104,7 @@ def _nobody(_: float) -> None:
     """Nobody wants to know."""
 
 
-def _open(path: Path, file_id: int, twin: Path) -> pl.LazyFrame:
+def open_input(path: Path, file_id: int, twin: Path) -> pl.LazyFrame:
     """A file as matching reads it, by way of the Parquet `twin` where it needs one. Raises FileUnreadable, naming the file."""
     from polars.exceptions import PolarsError
 
