@@ -114,7 +114,8 @@ def make(rows: int, knobs: Knobs, draws: Draws) -> Made:
     )
     twice = known.source_twice | known.target_twice
     group = np.where(twice | split | batched | refunded, np.arange(rows), -1)
-    starts = np.union1d(invoice_start, payment_start)
+    in_order = np.sort(np.concatenate([invoice_start, payment_start]))
+    starts = in_order[np.diff(in_order, prepend=-1) > 0]
     part_of = np.searchsorted(invoice_start, starts, "right") - 1
     paid_by = np.searchsorted(payment_start, starts, "right") - 1
     owner = invoice_of[part_of]

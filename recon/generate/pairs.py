@@ -46,8 +46,8 @@ def sides_and_links(
 ) -> tuple[Side, Side, pl.DataFrame]:
     """The records that each side has, from sides that have all of them, and their links; `kind` is that of a link.
 
-    A doubled record, its twin and its partner are one group. Twins are equal in everything, or as `target_twins` says
-    for every record.
+    A doubled record, its twin and its partner are one group. Twins are equal in everything, or those of the
+    target as `target_twins` says, one row for each, in order.
     """
     record = np.arange(len(known.source), dtype=np.int64)
     first = len(record)
@@ -65,10 +65,9 @@ def sides_and_links(
         ]
     )
     source_twice, target_twice = known.source_twice[known.source], known.target_twice[known.target]
-    columns = None if target_twins is None else target_twins.filter(pl.Series(known.target_twice))
     return (
         source.only(known.source).with_doubles(source_twice, first),
-        target.only(known.target).with_doubles(target_twice, first, columns),
+        target.only(known.target).with_doubles(target_twice, first, target_twins),
         truth,
     )
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
-from recon.generate.draws import Draws, Flags
+from recon.generate.draws import Draws, Flags, Ints
 
 GIVEN = (
     *("Aino", "Amélie", "Anna", "Björn", "Carlos", "Chloé", "Daniel", "Elif", "Émile", "Eva", "Fatima", "François"),
@@ -138,12 +139,13 @@ def misspelt(draws: Draws, name: str, text: pl.Series, struck: Flags) -> pl.Seri
     rows = np.flatnonzero(struck)
     if not len(rows):
         return text
+    word = draws.raw(name, len(text))[rows]
     frame = pl.DataFrame(
         {
             "text": text.gather(rows),
-            "luck": draws.uniform(f"{name} at", len(text))[rows],
-            "edit": draws.below(f"{name} edit", len(text), 5)[rows],
-            "letter": draws.pick(f"{name} letter", len(text), _LETTERS).gather(rows),
+            "luck": (word >> np.uint64(32)).astype(np.float64) * 2.0**-32,
+            "edit": _below(word, 5),
+            "letter": pl.Series(list(_LETTERS)).gather(_below(word >> np.uint64(16), len(_LETTERS))),
         }
     )
     whole, length = pl.col("text"), pl.col("text").str.len_chars().cast(pl.Int64)
@@ -163,6 +165,11 @@ def misspelt(draws: Draws, name: str, text: pl.Series, struck: Flags) -> pl.Seri
     frame = frame.select("text", chosen.otherwise(before + pl.col("letter") + rest).alias("new"), edits[1].alias("cut"))
     changed = pl.when(pl.col("new") == pl.col("text")).then(pl.col("cut")).otherwise(pl.col("new"))
     return put(text, struck, frame.select(changed).to_series())
+
+
+def _below(word: npt.NDArray[np.uint64], bound: int) -> Ints:
+    """Whole numbers below a small bound, from the last 16 bits of each word."""
+    return ((word & np.uint64(0xFFFF)).astype(np.int64) * bound) >> 16
 
 
 def noisy(draws: Draws, name: str, text: pl.Series, struck: Flags) -> pl.Series:

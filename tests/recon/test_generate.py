@@ -24,12 +24,12 @@ from recon.generate.knobs import SCENARIOS, USED, GeneratorInvalid
 LEFTOVERS = {"MISSING_TARGET", "MISSING_SOURCE", "DUPLICATE"}
 AMOUNTS = {"payouts": ("net", "amount")}
 BYTES = {
-    "payments": "097bbdf67d212f0d34a57a4f75d619ad5281cd178039c82eeae6890bf0dc40ab",
+    "payments": "8d6f8a35b157924db2b2db398d9ced3737fc34a674c5cbdedefc44cb9ff165b2",
     "payouts": "29cce24e3acce462e4a4edeefab299df163fc89701fbba8748c9dcce378b6695",
-    "invoices": "bb49c946ae6987af29674ce9f5c1d10db6b00d6d670607e48dbb7c2f60eed4e1",
-    "ledger": "68ddfa2f37a7bc655ac870c17dcf1cc89e96d56ce4a4abac8e33f82e85cf3beb",
-    "fx": "da6b2e4d6edb792dd3b96e5a7b79f2f03f5ab4a9bf8b04cbdf0f87b3fb8881cc",
-    "people": "0da61f1f7c48ad889ef9149c37927b675eb84cfef580ef479e5c44b5188529b4",
+    "invoices": "c30fd62da6bd397e8dca4961b035608308db8f080133bcd1980df60879df2a24",
+    "ledger": "b53aff06f3acf17be190fe4d8d881563aa4eb60397c3eece8126ea6139c718a6",
+    "fx": "417498133209836cbd9f5220d4a4b3ac1689fe43c0e5f361568753925cd636e9",
+    "people": "82ce3accc06781042d21313830f47e74bb5de65ed8dc6910b1ff460ccad150c8",
 }
 """SHA-256 of source, target and truth as CSV: 300 rows, seed 11, difficulty 5."""
 
