@@ -44,6 +44,8 @@ class StoredRuleSet(SQLModel, table=True):
     extra: dict[str, Any] | None = json_column()
     passes: list[dict[str, Any]] | None = json_column()
     severities: dict[str, Any] | None = json_column()
+    amount: dict[str, Any] | None = json_column()
+    potential_matches: dict[str, Any] | None = json_column()
     created_at: datetime = time_column()
     updated_at: datetime = time_column()
 
@@ -186,6 +188,8 @@ def specification(
             ],
             "passes": rule_set.passes,
             "severities": rule_set.severities,
+            "amount": rule_set.amount,
+            "potentialMatches": rule_set.potential_matches,
         }
     )
 

@@ -1,4 +1,4 @@
-"""Rule sets: the legacy routes, with the additive fields `passes` and `severities`."""
+"""Rule sets: the legacy routes, with the additive fields `passes`, `severities`, `amount` and `potentialMatches`."""
 
 from __future__ import annotations
 
@@ -95,6 +95,8 @@ class RuleSetRequest(Given):
     matching_rules: list[MatchingRuleRequest] | None = None
     passes: list[JsonObject] | None = None
     severities: JsonObject | None = None
+    amount: JsonObject | None = None
+    potential_matches: JsonObject | None = None
     is_active: bool | None = None
 
 
@@ -141,6 +143,8 @@ class RuleSet(Wire):
     matching_rules: list[MatchingRule]
     passes: list[dict[str, Any]] | None
     severities: dict[str, Any] | None
+    amount: dict[str, Any] | None
+    potential_matches: dict[str, Any] | None
     metadata: dict[str, Any] | None
     created_at: datetime
     updated_at: datetime
@@ -202,6 +206,8 @@ def _fill(stored: StoredRuleSet, body: RuleSetRequest) -> None:
     stored.extra = body.metadata
     stored.passes = body.passes
     stored.severities = body.severities
+    stored.amount = body.amount
+    stored.potential_matches = body.potential_matches
     stored.active = body.is_active is not False
 
 
@@ -273,7 +279,9 @@ def duplicate(use: Use, org: Org, id: RecordId) -> Response:
     """A copy at version 1."""
     with use.database.write() as session:
         original = rules.get(session, org, id)
-        facts = original.model_dump(include={"description", "active", "extra", "passes", "severities"})
+        facts = original.model_dump(
+            include={"description", "active", "extra", "passes", "severities", "amount", "potential_matches"}
+        )
         copy = StoredRuleSet(organization_id=org, name=f"{original.name} (Copy)", **facts)
         session.add(copy)
         session.flush()

@@ -124,7 +124,13 @@ def test_unknown_match_types_and_options_name_the_valid_ones(rest: Rest) -> None
     assert "MISSING_TARGET" in answer["message"]
     assert len(rest.call("GET", "/rules")) == before
     good = {"name": "p", "keys": [{"sourceField": "a", "transforms": ["TRIM", "UPPER"]}]}
-    made = rest.call(
-        "POST", "/rules", status=201, json={"name": "R", "passes": [good], "severities": {"MISSING_TARGET": "CRITICAL"}}
-    )
-    assert (made["passes"], made["severities"]) == ([good], {"MISSING_TARGET": "CRITICAL"})
+    written = {
+        "passes": [good],
+        "severities": {"MISSING_TARGET": "CRITICAL"},
+        "amount": {"sourceField": "gross", "targetField": "paid", "sourceCurrencyField": "currency"},
+        "potentialMatches": {"nearest": 3},
+    }
+    made = rest.call("POST", "/rules", status=201, json={"name": "R", **written})
+    assert {name: made[name] for name in written} == written
+    answer = rest.call("POST", "/rules", status=400, json={"name": "R", "amount": {"sourceField": "gross"}})
+    assert "targetField" in answer["message"] + str(answer["data"])

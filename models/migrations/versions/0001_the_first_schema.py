@@ -112,6 +112,8 @@ def upgrade() -> None:
         sa.Column("extra", JSON_VALUE, nullable=True),
         sa.Column("passes", JSON_VALUE, nullable=True),
         sa.Column("severities", JSON_VALUE, nullable=True),
+        sa.Column("amount", JSON_VALUE, nullable=True),
+        sa.Column("potential_matches", JSON_VALUE, nullable=True),
         sa.Column("created_at", TIME, nullable=False),
         sa.Column("updated_at", TIME, nullable=False),
         sa.ForeignKeyConstraint(
