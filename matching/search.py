@@ -32,7 +32,7 @@ class Board:
     target: Side
     source_open: Flags
     target_open: Flags
-    _comparable: dict[FieldPair, tuple[pl.Series, pl.Series]] = field(default_factory=dict)
+    _comparable: dict[tuple[str, ...], tuple[pl.Series, pl.Series]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, source: Side, target: Side) -> Board:
@@ -40,9 +40,11 @@ class Board:
 
     def comparable(self, pair: FieldPair) -> tuple[pl.Series, pl.Series]:
         """A field of all records of both sides, after its transforms."""
-        found = self._comparable.get(pair)
+        # Not the pair itself: a rule may hold tables, and two rules with the same fields and transforms have the same values.
+        name = (pair.source_field, pair.target_field, repr(pair.chain_of("source")), repr(pair.chain_of("target")))
+        found = self._comparable.get(name)
         if found is None:
-            found = self._comparable[pair] = comparable(pair, self.source.reader(), self.target.reader())
+            found = self._comparable[name] = comparable(pair, self.source.reader(), self.target.reader())
         return found
 
     def keys(self, plan: PassPlan) -> tuple[list[pl.Series], list[pl.Series]]:
