@@ -20,6 +20,9 @@ _HASH = "hash"
 _SIMILAR = 0.75
 """Texts at least this similar count as agreeing when columns are sought for one another."""
 
+_SHORTEST_PART = 4
+"""Characters of a text that is sought in another."""
+
 _NEAR_DAYS = 5
 _NEAR_SHARE = 0.005
 _SEEN = 1_000
@@ -235,7 +238,17 @@ def _dependent(both: pl.DataFrame) -> Agreement:
 
 
 def _similar(both: pl.DataFrame) -> Agreement:
+    """Texts that are similar, or one part of the other."""
     both = both.head(_SEEN)
-    moved = both["target"].gather((np.arange(both.height) + both.height // 2) % max(both.height, 1))
-    near = [similarities(both["source"], one) >= _SIMILAR for one in (both["target"], moved)]
-    return Agreement(both.height, *(float(one.sum()) / max(both.height, 1) for one in near))
+    if not both.height:
+        return Agreement(0, 0.0, 0.0)
+    moved = both["target"].gather((np.arange(both.height) + both.height // 2) % both.height)
+    one, other = pl.col("source"), pl.col("target")
+    part = one.str.contains(other, literal=True) | other.str.contains(one, literal=True)
+    told = pl.min_horizontal(one.str.len_chars(), other.str.len_chars()) >= _SHORTEST_PART
+    shares: list[float] = []
+    for target in (both["target"], moved):
+        near = similarities(both["source"], target) >= _SIMILAR
+        holds = both.with_columns(target.alias("target")).select(part & told).to_series() | near
+        shares.append(float(holds.sum()) / both.height)
+    return Agreement(both.height, *shares)

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from datetime import date, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -59,6 +60,46 @@ def test_groups_settle_by_what_is_suggested(shared_data: Path, source: str, targ
     assert outcome.breaks.height in (breaks if isinstance(breaks, range) else (breaks,))
     assert outcome.unmatched_source.is_empty()
     assert outcome.unmatched_target.is_empty()
+
+
+def test_sides_that_write_everything_in_another_way(tmp_path: Path) -> None:
+    day, paid = date(2026, 1, 1), {0: ("open", "PENDING"), 1: ("paid", "SETTLED"), 2: ("late", "OVERDUE")}
+    ours, theirs = ["account,amount,day,state,memo"], ["nr;;betrag;;datum;;status;;zweck"]
+    for number in range(1, 301):
+        cents, booked = number * 104_729 % 900_000, day + timedelta(days=number * 7 % 90)
+        one, other = paid[number * 31 % 7 % 3]
+        ours.append(f"{number * 977:08d},{cents / 100:.2f},{booked},{one},Thanks for invoice {cents} and regards")
+        german = f"{cents / 100:,.2f}".translate(str.maketrans(",.", ".,"))
+        theirs.append(f'{number * 977};;"{german}";;{booked:%d.%m.%Y};;{other};;Invoice {cents}')
+    files = tmp_path / "ours.csv", tmp_path / "theirs.csv"
+    files[0].write_text("\n".join(ours))
+    files[1].write_text("\n".join(theirs).replace(";;", ","))
+    found = suggest_files(*files)
+    assert {(one.source_field, one.target_field) for one in found.mappings} == {
+        ("account", "nr"), ("amount", "betrag"), ("day", "datum"), ("state", "status"), ("memo", "zweck"),
+    }  # fmt: skip
+    rule_set = found.rule_set()
+    assert rule_set is not None
+    outcome = match_files(*files, rule_set_of(rule_set))
+    assert (outcome.matches.height, outcome.breaks.height) == (300, 0)
+
+
+def test_texts_and_dates_of_groups(tmp_path: Path) -> None:
+    orders, lines = ["order,total,ccy,day"], ["line,order_no,amount,currency,posted"]
+    for number in range(1, 201):
+        booked, currency = date(2026, 1, 1) + timedelta(days=number % 60), ("EUR", "USD", "GBP")[number % 3]
+        parts = [1_000 + number * 37 % 500 + part for part in range(1 + number % 3)]
+        orders.append(f"K{number * 7919 % 10_007},{sum(parts)}.00,{currency},{booked}")
+        lines += [f"L{number}-{part},K{number * 7919 % 10_007},{part}.00,{currency},{booked}" for part in parts]
+    files = tmp_path / "orders.csv", tmp_path / "lines.csv"
+    for path, rows in zip(files, (orders, lines), strict=True):
+        path.write_text("\n".join(rows))
+    rule_set = suggest_files(*files).rule_set()
+    assert rule_set is not None
+    only = rule_set["passes"][0]
+    assert (only["cardinality"], len(only["comparisons"])) == ("ONE_TO_MANY", 3)
+    outcome = match_files(*files, rule_set_of(rule_set))
+    assert (outcome.breaks.height, outcome.unmatched_target.height) == (0, 0)
 
 
 def test_dirty_records(shared_data: Path) -> None:
