@@ -22,14 +22,12 @@ _EXACT = Context(prec=20_000)
 
 _NUMBER = "number"
 
+_CANONICAL = r"^-?(?:0|[1-9][0-9]*)(?:\.[0-9]*[1-9])?$"
+
 
 def places_of(number: pl.Expr) -> pl.Expr:
     """How many digits stand after the point."""
-    return (
-        pl.when(number.str.contains(".", literal=True))
-        .then(number.str.len_bytes() - number.str.find(".", literal=True) - 1)
-        .otherwise(0)
-    )
+    return (number.str.len_bytes() - number.str.find(".", literal=True) - 1).fill_null(0)
 
 
 def is_narrow(number: pl.Expr) -> pl.Expr:
@@ -47,7 +45,13 @@ def plain_text(number: Decimal) -> str:
 
 def canonical(numbers: pl.Series) -> pl.Series:
     """Number texts without exponent and without zeros that count for nothing: `1234.5`, `-0.05`, `0`."""
-    powers = numbers.str.contains("[eE]").fill_null(value=False)
+    bare = numbers.str.contains(_CANONICAL) & (numbers != "-0")
+    rows = (~bare).arg_true()
+    return numbers.clone().scatter(rows, _made_canonical(numbers.gather(rows))) if len(rows) else numbers
+
+
+def _made_canonical(numbers: pl.Series) -> pl.Series:
+    powers = numbers.str.contains("[eE]")
     if powers.any():
         # Few numbers are written with an exponent, so each different one is worked out by itself.
         written = numbers.filter(powers).unique()
@@ -60,12 +64,10 @@ def canonical(numbers: pl.Series) -> pl.Series:
     frame = numbers.alias(_NUMBER).to_frame().with_columns(whole.alias("whole"), fraction.alias("fraction"))
     nothing = (pl.col("whole") == "") & (pl.col("fraction") == "")
     return frame.select(
-        pl.when(number.is_not_null()).then(
-            pl.concat_str(
-                pl.when(number.str.starts_with("-") & ~nothing).then(pl.lit("-")).otherwise(pl.lit("")),
-                pl.when(pl.col("whole") == "").then(pl.lit("0")).otherwise("whole"),
-                pl.when(pl.col("fraction") == "").then(pl.lit("")).otherwise(pl.format(".{}", "fraction")),
-            )
+        pl.concat_str(
+            pl.when(number.str.starts_with("-") & ~nothing).then(pl.lit("-")).otherwise(pl.lit("")),
+            pl.when(pl.col("whole") == "").then(pl.lit("0")).otherwise("whole"),
+            pl.when(pl.col("fraction") == "").then(pl.lit("")).otherwise(pl.format(".{}", "fraction")),
         )
     ).to_series()
 

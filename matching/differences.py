@@ -73,7 +73,7 @@ def _fast_differences(frame: pl.DataFrame, allowance: Allowance) -> tuple[pl.Dat
     found = units.with_columns(within.alias("within")).select(
         "at",
         "within",
-        (text.str.replace(r"\.?0+$", "") if scale else text).alias("delta"),
+        (text.str.strip_chars_end("0").str.strip_suffix(".") if scale else text).alias("delta"),
         (pl.col("within").cast(pl.Int64) * pl.when(gap == 0).then(FULL_SCORE).otherwise(score)).alias("score"),
     )
     return found, rest.select(columns)

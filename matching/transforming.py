@@ -87,19 +87,32 @@ def _no_leading_zeros(text: pl.Expr) -> pl.Expr:
 
 _PLAIN: dict[PlainName, Callable[[pl.Expr], pl.Expr]] = {
     "TRIM": lambda text: text.str.strip_chars(),
-    "COLLAPSE_SPACES": lambda text: text.str.replace_all(r"\s+", " "),
+    # A single space, which is all that most texts have, is left alone.
+    "COLLAPSE_SPACES": lambda text: text.str.replace_all(r"\s{2,}|[^\S ]", " "),
     "UPPER": lambda text: text.str.to_uppercase(),
     "LOWER": lambda text: text.str.to_lowercase(),
-    "STRIP_PUNCTUATION": lambda text: text.str.replace_all(r"\p{P}", ""),
+    "STRIP_PUNCTUATION": lambda text: text.str.replace_all(r"\p{P}+", ""),
     "STRIP_LEADING_ZEROS": _no_leading_zeros,
-    "DIGITS_ONLY": lambda text: text.str.replace_all(r"[^0-9]", ""),
-    "NFKC": lambda text: text.str.normalize("NFKC"),
-    "REMOVE_ACCENTS": lambda text: text.str.normalize("NFD").str.replace_all(r"\p{Mn}", "").str.normalize("NFC"),
+    "DIGITS_ONLY": lambda text: text.str.replace_all(r"[^0-9]+", ""),
 }
+
+
+def _beyond_ascii(texts: pl.Series, change: Callable[[pl.Series], pl.Series]) -> pl.Series:
+    """Changes what is more than ASCII: slow, and nothing to do for the rest."""
+    rows = (texts.str.len_bytes() != texts.str.len_chars()).arg_true()
+    return texts.clone().scatter(rows, change(texts.gather(rows))) if len(rows) else texts
+
+
+def _without_accents(texts: pl.Series) -> pl.Series:
+    return texts.str.normalize("NFD").str.replace_all(r"\p{Mn}+", "").str.normalize("NFC")
 
 
 def _column(transform: Transform, texts: pl.Series, read: Reader) -> pl.Series:
     match transform:
+        case Plain(type="NFKC"):
+            return _beyond_ascii(texts, lambda some: some.str.normalize("NFKC"))
+        case Plain(type="REMOVE_ACCENTS"):
+            return _beyond_ascii(texts, _without_accents)
         case Plain(type="NEGATE"):
             return negated(_numbers(texts))
         case Plain():
