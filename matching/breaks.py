@@ -273,7 +273,7 @@ def _key_texts(found: Findings, breaks: pl.DataFrame) -> pl.Series:
     for number in np.unique(passes):
         rows = np.flatnonzero(passes == number)
         plan = found.plan.passes[number]
-        pairs = [key.pair for key in plan.keys] or [one.rule for one in plan.conditions]
+        pairs = [key.pair for key in plan.keys] or plan.reads()
         sides = [
             _named_values(found.source, [one.source_field for one in pairs], breaks["source"].gather(rows)),
             _named_values(found.target, [one.target_field for one in pairs], breaks["target"].gather(rows)),

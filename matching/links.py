@@ -64,6 +64,8 @@ class Links:
     judged: tuple[Judged, ...] = ()
     weight: Numbers | None = None
     """The score of each pair in millionths, where it is not the mean of the judged scores."""
+    details: tuple[pl.Series, ...] = ()
+    """Columns of their own that explain the pairs of a probabilistic pass."""
 
     def __len__(self) -> int:
         return len(self.source)
@@ -76,6 +78,7 @@ class Links:
             self.match[rows],
             tuple(one.at(rows) for one in self.judged),
             None if self.weight is None else self.weight[rows],
+            tuple(one.gather(pl.Series(rows, dtype=pl.UInt32)) for one in self.details),
         )
 
     @property

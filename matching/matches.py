@@ -88,13 +88,18 @@ def _verdicts(results: Sequence[PassResult]) -> list[pl.Series]:
     names: list[tuple[int, int, str]] = []
     for place, result in enumerate(results):
         compared = {one.number for one in result.plan.comparisons}
+        for detail in result.links.details:
+            if detail.name not in pieces:
+                names.append((0, 0, detail.name))
+            pieces.setdefault(detail.name, []).append((place, detail))
         for one in result.links.judged:
             for rank, (kind, values) in enumerate(_columns(one, one.comparison.number in compared)):
                 name = f"{kind}_{one.comparison.number}_{one.comparison.source_field}"
                 if name not in pieces:
                     names.append((one.comparison.number, rank, name))
                 pieces.setdefault(name, []).append((place, values))
-    return [_whole(name, pieces[name], results) for _, _, name in sorted(names)]
+    in_order = sorted(names, key=lambda one: one[:2])
+    return [_whole(name, pieces[name], results) for _, _, name in in_order]
 
 
 def _columns(judged: Judged, is_comparison: bool) -> list[tuple[str, pl.Series]]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 
 from matching.assignment import assign, contested
 from matching.comparators import FULL_SCORE
 from matching.frames import Positions
-from matching.keys import Flags
-from matching.links import REASON_CODES, Codes, Links, PassResult, pairs_as_links, total_score
+from matching.keys import Flags, Numbers
+from matching.links import REASON_CODES, Codes, Links, PassResult, total_score
 from matching.plan import PassPlan
 from matching.search import Board, Eligible, find_candidates
 from matching.terms import Ambiguity, Reason
@@ -18,11 +20,17 @@ Indices = npt.NDArray[np.intp]
 
 
 def settle_one_to_one(board: Board, plan: PassPlan, rows: Eligible) -> PassResult:
-    """Finds the candidates of a pass and settles who belongs to whom.
+    """Finds the candidates of a pass and settles who belongs to whom. Raises SearchTooWide."""
+    found = find_candidates(board, plan, rows)
+    score = total_score(found.judged) if found.judged else np.full(len(found), FULL_SCORE, dtype=np.int64)
+    return settle(board, plan, rows, found, score)
+
+
+def settle(board: Board, plan: PassPlan, rows: Eligible, found: Links, score: Numbers) -> PassResult:
+    """Settles who belongs to whom among candidates; `score` (0 and more) ranks them.
 
     A record that only had candidates which others took is DUPLICATE where the pass has keys, MISSING otherwise.
     """
-    found = find_candidates(board, plan, rows)
     codes = [
         np.zeros(board.source.height, dtype=np.uint8),
         np.zeros(board.target.height, dtype=np.uint8),
@@ -43,7 +51,7 @@ def settle_one_to_one(board: Board, plan: PassPlan, rows: Eligible) -> PassResul
             codes[0][candidates.source] = REASON_CODES[Reason.AMBIGUOUS]
             codes[1][candidates.target] = REASON_CODES[Reason.AMBIGUOUS]
         case Ambiguity.BEST:
-            chosen = _best(board, found, codes)
+            chosen = _best(board, found, score, codes)
         case Ambiguity.IN_ORDER:
             chosen = first_come(found.source, found.target)
     links = found.at(chosen)
@@ -52,8 +60,7 @@ def settle_one_to_one(board: Board, plan: PassPlan, rows: Eligible) -> PassResul
     return PassResult(plan, _numbered(links), codes[0], codes[1], candidates)
 
 
-def _best(board: Board, found: Links, codes: list[Codes]) -> Indices:
-    score = total_score(found.judged) if found.judged else np.full(len(found), FULL_SCORE, dtype=np.int64)
+def _best(board: Board, found: Links, score: Numbers, codes: list[Codes]) -> Indices:
     best = assign(
         found.source,
         found.target,
@@ -94,6 +101,5 @@ def _is_first(ranks: Indices) -> Flags:
 
 
 def _numbered(links: Links) -> Links:
-    return Links(
-        links.source, links.target, pairs_as_links(links.source, links.target).match, links.judged, links.weight
-    )
+    """Each pair is a match of its own."""
+    return replace(links, match=np.arange(len(links), dtype=np.int64))

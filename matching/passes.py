@@ -12,6 +12,7 @@ from matching.candidates import pair_by_key
 from matching.frames import Positions, Side, read_side
 from matching.groups import settle_groups
 from matching.keys import Flags
+from matching.linkage_pass import settle_by_linkage
 from matching.links import MATCHED_CODE, REASON_CODES, Codes, Links, PassResult, no_links, pairs_as_links
 from matching.matches import match_ids, matches_frame
 from matching.one_to_one import settle_one_to_one
@@ -140,12 +141,15 @@ def _run(board: Board, plan: PassPlan) -> PassResult:
         plan.cardinality is Cardinality.ONE_TO_ONE
         and plan.ambiguity is Ambiguity.IN_ORDER
         and not plan.conditions
+        and plan.linkage is None
         and plan.keys
     )
     if by_key_alone:
         return _decided(_pair(board, plan), plan)
     rows = eligible(board, plan)
-    if plan.cardinality is Cardinality.ONE_TO_ONE:
+    if plan.linkage is not None:
+        result = settle_by_linkage(board, plan, plan.linkage, rows)
+    elif plan.cardinality is Cardinality.ONE_TO_ONE:
         result = settle_one_to_one(board, plan, rows)
     elif plan.grouping is Grouping.BY_KEY:
         result = settle_groups(board, plan, rows)

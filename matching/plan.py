@@ -8,6 +8,8 @@ from decimal import Decimal
 
 from matching.errors import KeyFieldRequired
 from matching.fields import DEFAULT_FUZZY_THRESHOLD, ExactRule, FieldRule, FuzzyRule, KeyPair, RangeRule, TextRule
+from matching.linkage_options import Linkage
+from matching.pairs import FieldPair
 from matching.spec import (
     Amount,
     FieldMapping,
@@ -86,8 +88,15 @@ class PassPlan:
     ambiguity: Ambiguity = Ambiguity.IN_ORDER
     decision: Decision = Decision.MATCH
     subset: SubsetSearch = field(default_factory=SubsetSearch)
+    linkage: Linkage | None = None
     legacy: bool = False
     """Null and blank keys are values like others, a null key of a match is a break, and the sentences are the legacy ones."""
+
+    def reads(self) -> list[FieldPair]:
+        """Every pair of fields that the pass reads, keys first."""
+        keys = [key.pair for key in self.keys]
+        linked = [] if self.linkage is None else list(self.linkage.fields)
+        return [*keys, *linked, *(comparison.rule for comparison in self.rules)]
 
     @property
     def rules(self) -> tuple[Comparison, ...]:
@@ -107,11 +116,7 @@ class Plan:
 
     def fields(self) -> tuple[list[str], list[str]]:
         """The columns that source and target must have, each once, in the order the rules name them."""
-        read = [
-            one
-            for each in self.passes
-            for one in (*(key.pair for key in each.keys), *(comparison.rule for comparison in each.rules))
-        ]
+        read = [one for each in self.passes for one in each.reads()]
         sources = [name for one in read for name in one.source_fields]
         targets = [name for one in read for name in one.target_fields]
         if self.amount is not None:
@@ -217,6 +222,7 @@ def _from_passes(written: Sequence[Pass]) -> tuple[PassPlan, ...]:
             ambiguity=one.settling,
             decision=one.decision,
             subset=one.subset or SubsetSearch(),
+            linkage=one.linkage,
         )
 
     return tuple(compiled(one) for one in written)

@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from matching.errors import RuleInvalid
 from matching.fields import FieldRule, KeyPair
+from matching.linkage_options import Linkage
 from matching.terms import (
     LEGACY_MATCH_TYPES,
     Ambiguity,
@@ -107,15 +108,19 @@ class Pass(Strict):
     """None: IN_ORDER where keys alone find the partners, BEST where there are conditions."""
     decision: Decision = Decision.MATCH
     subset: SubsetSearch | None = None
+    linkage: Linkage | None = None
+    """A probabilistic pass: weights in place of keys find the candidates, and rank them."""
 
     @property
     def settling(self) -> Ambiguity:
         """How ambiguity is settled."""
-        return self.ambiguity or (Ambiguity.BEST if self.conditions else Ambiguity.IN_ORDER)
+        return self.ambiguity or (Ambiguity.BEST if self.conditions or self.linkage else Ambiguity.IN_ORDER)
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
-        if not self.keys and not any(one.match_type in FINDING for one in self.conditions):
+        if self.linkage is not None:
+            self._check_linkage()
+        elif not self.keys and not any(one.match_type in FINDING for one in self.conditions):
             raise PydanticCustomError(
                 "keys",
                 "a pass needs at least one key, or a condition that finds candidates: {finding}",
@@ -130,6 +135,12 @@ class Pass(Strict):
         elif self.cardinality is not Cardinality.ONE_TO_ONE and not self.keys:
             raise PydanticCustomError("keys", "grouping BY_KEY needs at least one key")
         return self
+
+    def _check_linkage(self) -> None:
+        if self.keys:
+            raise PydanticCustomError("keys", "a pass with linkage has no keys: its blocking finds the candidates")
+        if self.cardinality is not Cardinality.ONE_TO_ONE:
+            raise PydanticCustomError("cardinality", "linkage needs cardinality ONE_TO_ONE")
 
     def _check_subset(self) -> None:
         if self.cardinality is Cardinality.MANY_TO_MANY:

@@ -104,7 +104,7 @@ def compared(**comparison: Any) -> dict[str, Any]:
             changed(condition=[]),
             "passes[0]",
             "unknown option 'condition'; available: name, keys, conditions, comparisons, cardinality, grouping, ambiguity, "
-            "decision, subset",
+            "decision, subset, linkage",
         ),
         (
             changed(cardinality="FEW"),

@@ -126,7 +126,7 @@ def test_what_is_wrong_is_said_with_what_there_is(files: tuple[Path, Path], argu
         ("rules.json", "{", "rules.json is not JSON"),
         ("rules.json", "[]", "rules.json has no rule set: a JSON object is expected"),
         ("rules.json", '{"name": "n"}', "Rule set must have at least one key field"),
-        ("rules.json", '{"passes": [{"keys": []}]}', "passes[0].keys: a pass needs at least one key"),
+        ("rules.json", '{"passes": [{"keys": []}]}', "passes[0]: a pass needs at least one key, or a condition"),
     ],
 )
 def test_rules_that_say_nothing(
