@@ -6,7 +6,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from matching.fields import DateWindowRule, ExactRule, FieldRule, FuzzyRule, KeyPair, RangeRule, TextRule
+    from matching.fields import (
+        DateWindowRule,
+        ExactRule,
+        FieldRule,
+        FuzzyRule,
+        FxRule,
+        KeyPair,
+        NumericRule,
+        OneOfRule,
+        RangeRule,
+        RegexRule,
+        TextRule,
+    )
     from matching.outcome import Outcome, Statistics, Totals
     from matching.passes import reconcile
     from matching.plan import required_columns
@@ -21,13 +33,17 @@ __all__ = [
     "FieldMapping",
     "FieldRule",
     "FuzzyRule",
+    "FxRule",
     "KeyPair",
     "MatchType",
     "MatchingRule",
+    "NumericRule",
+    "OneOfRule",
     "Outcome",
     "Pass",
     "RangeRule",
     "Reason",
+    "RegexRule",
     "RuleSet",
     "Severities",
     "Severity",
@@ -46,9 +62,8 @@ _ELSEWHERE = {
     "Totals": "matching.outcome",
     "reconcile": "matching.passes",
     "required_columns": "matching.plan",
-    **dict.fromkeys(
-        ("DateWindowRule", "ExactRule", "FieldRule", "FuzzyRule", "KeyPair", "RangeRule", "TextRule"), "matching.fields"
-    ),
+    **dict.fromkeys(("DateWindowRule", "ExactRule", "FieldRule", "FuzzyRule", "FxRule", "KeyPair"), "matching.fields"),
+    **dict.fromkeys(("NumericRule", "OneOfRule", "RangeRule", "RegexRule", "TextRule"), "matching.fields"),
     **dict.fromkeys(("BreakType", "MatchType", "Reason", "Severity"), "matching.terms"),
     "Transform": "matching.transforms",
 }
