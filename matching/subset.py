@@ -75,6 +75,9 @@ class SubsetOutcome:
     - `solutions`: best subsets seen, at most 2 (FOUND: 1; AMBIGUOUS with 1: another credit contests its rows);
     - `difference`: sum - credit of the subset chosen, minor units; 0 for a credit that is not FOUND;
     - `simplicity`: that of the best subset known, -1 without one;
+    - `chance`: float64, how many subsets as simple and as near as the best one known would be there if the sums were spread
+      evenly: 2 * (subsets of so many rows or fewer) * (differences as near) / (spread of the sums of so many rows). An
+      estimate to decide whether to trust a FOUND: from about 0.1 on it may well be a coincidence; 0 without a best one;
     - `states`: looked at in the credit's last pass.
 
     One entry a chosen item, ascending by credit, then item: `credit` and `item`, positions in the arrays given. No item twice.
@@ -86,6 +89,7 @@ class SubsetOutcome:
     solutions: Ints
     difference: Ints
     simplicity: Ints
+    chance: NDArray[np.float64]
     states: Ints
     credit: Ints
     item: Ints
@@ -120,6 +124,7 @@ class _Settling:
         self.status = np.full(len(credits), SubsetStatus.NONE, dtype=np.int8)
         self.solutions, self.difference, self.states = (np.zeros(len(credits), dtype=np.int64) for _ in range(3))
         self.simplicity = np.full(len(credits), -1, dtype=np.int64)
+        self.chance = np.zeros(len(credits), dtype=np.float64)
         self.chosen: list[tuple[Ints, Ints]] = []
         self.candidates: list[tuple[Ints, Ints]] = []
 
@@ -142,7 +147,7 @@ class _Settling:
             open_blocks = np.zeros(self.blocks, dtype=np.bool_)
             open_blocks[self.credit_block[self.credit_order]] = True
             todo &= open_blocks
-        facts = (self.status, self.solutions, self.difference, self.simplicity, self.states)
+        facts = (self.status, self.solutions, self.difference, self.simplicity, self.chance, self.states)
         return SubsetOutcome(*facts, *_pairs(self.chosen), *_pairs(self.candidates))
 
     def _round(self) -> Flags:
@@ -170,7 +175,7 @@ class _Settling:
 
     def _record(self, search: Pass, slots: Ints, credit: Ints) -> Ints:
         """Writes down what a pass decided for good; the items that it settled."""
-        self.states[credit], self.simplicity[credit] = search.spent, search.level
+        self.states[credit], self.simplicity[credit], self.chance[credit] = search.spent, search.level, search.chance()
         of, members = search.members(search.settled)
         line, row = np.nonzero(members)
         item = slots[search.pool[of[line]], row]

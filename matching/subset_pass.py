@@ -11,9 +11,10 @@ from functools import lru_cache
 from math import comb
 
 import numpy as np
+from numpy.typing import NDArray
 
 from matching.errors import RuleInvalid
-from matching.subset_search import Flags, Hits, Ints, Jobs, Pools, cost, find
+from matching.subset_search import TABLE, Flags, Hits, Ints, Jobs, Pools, cost, find
 from matching.subset_sums import Halves, Reach, halves_cost, reach_cost
 
 PLAUSIBLE = 1 << 20  # subsets of a block within the horizon, at most
@@ -37,7 +38,7 @@ class SubsetRule:
     max_size: int | None = None
     min_size: int = 1
     max_simplicity: int | None = None
-    budget: int = 1 << 22
+    budget: int = 1 << 23
 
     def __post_init__(self) -> None:
         for name, least in (
@@ -108,6 +109,7 @@ class Pass:
         )
         least = ascending[:, levels][self.pool]
         most = (ascending[:, -1:] - ascending[:, self.count - levels])[self.pool]
+        self.spread = np.maximum(most - least, np.abs(self.targets)[:, None]) + 1
         low, high = self.targets - self.rule.below, self.targets + self.rule.above
         unit = np.maximum(np.gcd.reduce(self.amounts, axis=1)[self.pool], 1)
         near = (high // unit * unit >= low)[:, None]
@@ -128,6 +130,17 @@ class Pass:
             if not self._searching().any():
                 break
         self._settle((self.count + 1, 0, 0))
+
+    def chance(self) -> NDArray[np.float64]:
+        """How many subsets as good as the best one would be there by chance; 0 without one. See SubsetOutcome."""
+        level = np.maximum(self.level, 0)
+        at_level = np.array([float(comb(self.count, size)) for size in range(int(level.max(initial=0)) + 1)])
+        subsets = 2 * np.cumsum(at_level)[level] - 1
+        near = np.minimum(self.off, self.rule.below) + np.minimum(self.off, self.rule.above) + 1
+        spread = np.take_along_axis(self.spread, np.minimum(np.maximum(level, 1), self.count // 2)[:, None], axis=1)[
+            :, 0
+        ]
+        return np.where(self.level < 0, 0.0, subsets * near / spread)
 
     def members(self, credits: Flags) -> tuple[Ints, Flags]:
         """The best subsets found for these credits, at most CONTESTED + 1 of each, by credit: credit, rows of its pool."""
@@ -265,18 +278,24 @@ class Pass:
         if price > min(left, instead):
             return
         self.tried[one] = True
-        permitted = self.permitted[size]
+        upwards = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(amounts)])
+        permitted = self.permitted[size] & (upwards <= high) & (upwards[-1] - upwards[::-1] >= low)
         if halves_cost(len(amounts)) == price:
-            sums = Halves.of(amounts, low, high, permitted, left - price)
+            sums = Halves.of(amounts, low, high, permitted, min(left - price, TABLE))
         else:
             sums = Reach.of(amounts, low, high, permitted)
         self.spent[one] += price + sums.states
         simplicity = np.minimum(size, self.count - size)[sums.size]
         off = np.abs((total - sums.total if left_out else sums.total) - self.targets[one])
         self.closed[one] = sums.complete
-        if len(off) and (sums.complete or instead > left - price - sums.states):
+        if len(off):
             rank = np.stack([np.maximum(simplicity, self.horizon), off, simplicity])
             best = rank[:, np.lexsort(rank[::-1])[0]]
+            # What is not known can't be better either if it can't be as simple.
+            unknown = np.minimum(size, self.count - size)[sums.known :][permitted[sums.known :]]
+            self.closed[one] |= bool((np.maximum(unknown, self.horizon) > best[0]).all())
+            if not self.closed[one] and instead <= left - price - sums.states:
+                return
             rows = sums.members(np.flatnonzero((rank == best[:, None]).all(axis=0)), CONTESTED + 1)
             members = np.zeros((len(rows), self.count), dtype=np.bool_)
             members[:, : len(amounts)] = rows

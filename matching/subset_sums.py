@@ -4,7 +4,8 @@ Two ways: the sums of both halves of a small pool (`Halves`), and, where all sum
 rows reach with how many rows (`Reach`). Amounts are int64 minor units, ascending; a row is named by its place.
 
 Both list what they found as pairs of `total` and `size`, count the `states` spent on top of their cost, and say whether the list
-is `complete`: no subset in the window (inclusive) and of a size that `permitted` has a flag for (from 0 on) is missing.
+is `complete`: no subset in the window (inclusive) and of a size that `permitted` has a flag for (from 0 on) is missing. If not,
+those of fewer than `known` rows are complete all the same.
 """
 
 from __future__ import annotations
@@ -28,7 +29,11 @@ def halves_cost(count: int) -> int:
 
 def reach_cost(amounts: Ints, high: int) -> int:
     """The states that `Reach` takes for a window that ends at `high`: rows times sums that may lie on the way."""
-    return (len(amounts) + 1) * (high - 2 * _refunds(amounts) + 1)
+    return (len(amounts) + 1) * ((high - 2 * _refunds(amounts)) // _unit(amounts) + 1)
+
+
+def _unit(amounts: Ints) -> int:
+    return max(1, int(np.gcd.reduce(amounts)))
 
 
 def _refunds(amounts: Ints) -> int:
@@ -45,6 +50,7 @@ class Halves:
     size: Ints
     states: int
     complete: bool
+    known: int
 
     @classmethod
     def of(cls, amounts: Ints, low: int, high: int, permitted: Flags, allowed: int) -> Halves:
@@ -64,14 +70,8 @@ class Halves:
         total = ascending[at] + second[kept[line]]
         size = np.bitwise_count(chosen).astype(np.int64)
         wanted = permitted[size]
-        return cls(
-            len(amounts),
-            chosen[wanted],
-            total[wanted],
-            size[wanted],
-            states=min(hits, allowed),
-            complete=hits <= allowed,
-        )
+        facts = (chosen[wanted], total[wanted], size[wanted])
+        return cls(len(amounts), *facts, states=min(hits, allowed), complete=hits <= allowed, known=0)
 
     def members(self, which: Ints, limit: int) -> Flags:
         """Up to `limit` of these entries' subsets: one line a subset, one flag a row."""
@@ -91,19 +91,24 @@ class Reach:
     """One entry a sum and size that is reached by one subset or more.
 
     Bit c of `layers[n, sum - base]` says whether c of the first n rows have that sum; the highest bit, whether 63 or more.
+    `amounts`, `base` and the layers' sums are in the greatest unit that divides all amounts; `total` is not.
     """
 
     amounts: Ints
+    unit: int
     base: int
     layers: NDArray[np.uint64]
     total: Ints
     size: Ints
     states: int
     complete: bool
+    known: int
 
     @classmethod
     def of(cls, amounts: Ints, low: int, high: int, permitted: Flags) -> Reach:
         """Dynamic programming over sums. Sizes from 63 on are not told apart: where they are permitted, not complete."""
+        unit = _unit(amounts)
+        amounts, low, high = amounts // unit, -(-low // unit), high // unit
         base = _refunds(amounts)
         width = high - 2 * base + 1
         layers = np.zeros((len(amounts) + 1, width), dtype=np.uint64)
@@ -125,13 +130,14 @@ class Reach:
         complete = bool(told.all()) or not permitted[_MOST:].any()
         line, size = line[told], size[told]
         wanted = permitted[size]
-        return cls(amounts, base, layers, at[line[wanted]] + least, size[wanted], states=0, complete=complete)
+        total = (at[line[wanted]] + least) * unit
+        return cls(amounts, unit, base, layers, total, size[wanted], states=0, complete=complete, known=_MOST)
 
     def members(self, which: Ints, limit: int) -> Flags:
         """Up to `limit` subsets with these entries' sums and sizes: one line a subset, one flag a row."""
         members: list[Flags] = []
         for entry in which.tolist():
-            members += self._subsets(int(self.total[entry]), int(self.size[entry]), limit - len(members))
+            members += self._subsets(int(self.total[entry]) // self.unit, int(self.size[entry]), limit - len(members))
             if len(members) == limit:
                 break
         return np.array(members, dtype=np.bool_)

@@ -300,6 +300,22 @@ def test_a_search_that_was_stopped_says_so() -> None:
     assert settle([hidden], items, SubsetRule(budget=100_000, max_simplicity=3)).status.tolist() == [NONE]
 
 
+def test_whole_units_widen_what_can_be_proved() -> None:
+    assert settle([40_000], [1_000] * 200).status.tolist() == [AMBIGUOUS]
+
+
+def test_chance_tells_a_coincidence_from_an_explanation() -> None:
+    random = np.random.default_rng(7)
+    items = random.integers(100, 500_000, 100 * 30)
+    blocks = np.repeat(np.arange(100), 30)
+    planted = settle_subsets(items.reshape(100, 30)[:, :3].sum(axis=1), np.arange(100), items, blocks)
+    absent = settle_subsets(random.integers(10**6, 2 * 10**6, 100), np.arange(100), items, blocks)
+    sure = [outcome.chance[(outcome.status == FOUND) & (outcome.chance < 0.05)] for outcome in (planted, absent)]
+    assert len(sure[0]) > 90
+    assert len(sure[1]) < 10
+    assert (absent.chance[absent.status == NONE] == 0).all()
+
+
 def test_both_ways_over_all_sizes_agree() -> None:
     random = np.random.default_rng(6)
     for _ in range(20):
