@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from matching.assignment import assign, contested
 from matching.comparators import FULL_SCORE
 from matching.frames import Positions
 from matching.keys import Flags, Numbers
@@ -43,6 +42,8 @@ def settle(board: Board, plan: PassPlan, rows: Eligible, found: Links, score: Nu
     candidates = found.at(np.empty(0, dtype=np.int64))
     match plan.ambiguity:
         case Ambiguity.REVIEW:
+            from matching.assignment import contested
+
             open_to_doubt = contested(
                 found.source, found.target, source_height=board.source.height, target_height=board.target.height
             )
@@ -61,6 +62,9 @@ def settle(board: Board, plan: PassPlan, rows: Eligible, found: Links, score: Nu
 
 
 def _best(board: Board, found: Links, score: Numbers, codes: list[Codes]) -> Indices:
+    # Imported here, as above: SciPy takes half a second to load.
+    from matching.assignment import assign
+
     best = assign(
         found.source,
         found.target,

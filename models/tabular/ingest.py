@@ -12,10 +12,17 @@ import polars as pl
 from matching.identity import RESERVED
 from models.errors import FileUnreadable
 from models.tabular.delimited import read_csv
-from models.tabular.excel import read_excel
 from models.tabular.jsonl import read_json
 from models.tabular.schema import profile
 from models.tabular.typed import read_parquet
+
+
+def read_excel(path: Path, twin: Path) -> list[str]:
+    """As `excel.read_excel`, which is loaded when there is an Excel file."""
+    from models.tabular import excel
+
+    return excel.read_excel(path, twin)
+
 
 READERS: dict[str, Callable[[Path, Path], list[str]]] = {
     ".csv": read_csv,

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-import pyarrow as pa
 
 from matching.columns import exactly
 from models.errors import NotRenderable
@@ -61,6 +60,9 @@ def render(source: Path | pl.LazyFrame, wanted: Format, target: Path) -> None:
 
 
 def _write_arrow(frame: pl.LazyFrame, target: Path) -> None:
+    # Imported here, as below: only a download in that format pays for it.
+    import pyarrow as pa
+
     empty = frame.head(0).collect().to_arrow()
     with target.open("wb") as sink, pa.ipc.new_stream(sink, empty.schema) as stream:
         for batch in frame.collect_batches(chunk_size=ROW_GROUP, maintain_order=True):
@@ -68,7 +70,6 @@ def _write_arrow(frame: pl.LazyFrame, target: Path) -> None:
 
 
 def _write_xlsx(frame: pl.LazyFrame, target: Path) -> None:
-    # Imported here: only a download as Excel pays for it.
     from xlsxwriter import Workbook
 
     schema = frame.collect_schema()
