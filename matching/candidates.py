@@ -41,10 +41,11 @@ def pair_by_key(
         code[rows] = REASON_CODES[Reason.MISSING]
         codes.append(code)
     hashes = [_picked(key_hash(one, hash_bits), rows) for one, rows in zip((source, target), sides, strict=True)]
-    crowded_hashes = _repeated(hashes)
-    if crowded_hashes is None:
-        paired_source, paired_target = _pair_single(source, target, sides, hashes)
+    paired = _pair_unique(source, target, sides, hashes)
+    if paired is not None:
+        paired_source, paired_target = paired
     else:
+        crowded_hashes = _repeated(hashes)
         crowded = [one.is_in(crowded_hashes.implode()) for one in hashes]
         single = [~one for one in crowded]
         few = [rows[one.to_numpy()] for rows, one in zip(sides, crowded, strict=True)]
@@ -84,11 +85,28 @@ def _eligible(columns: Sequence[pl.Series], set_aside_blanks: bool) -> Positions
     return rows[~without.to_numpy()] if without.any() else rows
 
 
-def _repeated(hashes: Sequence[pl.Series]) -> pl.Series | None:
-    """The hashes that a side has more than once; None where there are none."""
+def _repeated(hashes: Sequence[pl.Series]) -> pl.Series:
+    """The hashes that a side has more than once."""
     ordered = [one.sort() for one in hashes]
-    found = pl.concat([one.filter(one == one.shift()) for one in ordered])
-    return found.unique() if len(found) else None
+    return pl.concat([one.filter(one == one.shift()) for one in ordered]).unique()
+
+
+def _pair_unique(
+    source: Sequence[pl.Series],
+    target: Sequence[pl.Series],
+    rows: Sequence[Positions],
+    hashes: Sequence[pl.Series],
+) -> tuple[Positions, Positions] | None:
+    """Pairs rows by their hashes; None where a hash that both sides have is on several rows of a side.
+
+    Counting the distinct hashes of one side is enough to know that the join stays small; it shows the other side's repetitions.
+    """
+    if hashes[1].n_unique() < len(hashes[1]):
+        return None
+    found = _joined(rows, hashes)
+    seen = np.zeros(len(target[0]), dtype=np.bool_)
+    seen[found[1].to_numpy()] = True
+    return _proved(source, target, *found) if np.count_nonzero(seen) == len(found[1]) else None
 
 
 def _pair_single(
@@ -98,12 +116,25 @@ def _pair_single(
     hashes: Sequence[pl.Series],
 ) -> tuple[Positions, Positions]:
     """Pairs rows whose hash no other row of their side has: the keys of such a pair are equal, or neither has a partner."""
-    at_source = pl.DataFrame({"hash": hashes[0], "source": rows[0]})
-    at_target = pl.DataFrame({"hash": hashes[1], "target": rows[1]})
-    pairs = at_source.lazy().join(at_target.lazy(), on="hash").select("source", "target").collect()
-    equal = pl.repeat(value=True, n=pairs.height, dtype=pl.Boolean, eager=True)
-    for source_key, target_key in zip(source, target, strict=True):
-        equal &= source_key.gather(pairs["source"]).eq_missing(target_key.gather(pairs["target"]))
-    if not equal.all():
-        pairs = pairs.filter(equal)
-    return pairs["source"].to_numpy(), pairs["target"].to_numpy()
+    return _proved(source, target, *_joined(rows, hashes))
+
+
+def _joined(rows: Sequence[Positions], hashes: Sequence[pl.Series]) -> tuple[pl.Series, pl.Series]:
+    """The rows with equal hashes, in no order."""
+    at_source = pl.LazyFrame({"hash": hashes[0], "source": rows[0]})
+    at_target = pl.LazyFrame({"hash": hashes[1], "target": rows[1]})
+    pairs = at_source.join(at_target, on="hash").select("source", "target").collect()
+    return pairs["source"], pairs["target"]
+
+
+def _proved(
+    source: Sequence[pl.Series], target: Sequence[pl.Series], at_source: pl.Series, at_target: pl.Series
+) -> tuple[Positions, Positions]:
+    """The pairs of rows whose keys are equal, null and null too."""
+    columns = zip(source, target, strict=True)
+    equal = [pl.lit(one).gather(at_source).eq_missing(pl.lit(other).gather(at_target)) for one, other in columns]
+    # One query: the columns are looked at side by side.
+    proved = pl.select(pl.all_horizontal(equal)).to_series()
+    if not proved.all():
+        at_source, at_target = at_source.filter(proved), at_target.filter(proved)
+    return at_source.to_numpy(), at_target.to_numpy()

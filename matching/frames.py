@@ -36,6 +36,10 @@ class Side:
     """The input's own columns, in order."""
     frame: pl.DataFrame
     scan_rows: Positions | None
+    file_id: int | None = None
+    """The file that all rows are of, if it is one."""
+    first_row: int | None = None
+    """The row of the first position, if those of one file follow each other without a gap."""
 
     @property
     def height(self) -> int:
@@ -43,8 +47,13 @@ class Side:
 
     def values(self, field: str, positions: Positions | None = None) -> pl.Series:
         """A field's values as they came, of all rows or of those at `positions`, in their order."""
-        column = self.frame.get_column(field).alias(_VALUE)
-        return column if positions is None else column.gather(positions)
+        if positions is None:
+            return self.frame.get_column(field).alias(_VALUE)
+        if field == FILE_ID and self.file_id is not None:
+            return pl.repeat(self.file_id, len(positions), dtype=pl.Int64, eager=True)
+        if field == ROW and self.first_row is not None:
+            return pl.Series(positions).cast(pl.Int64) + self.first_row
+        return self.frame.get_column(field).alias(_VALUE).gather(positions)
 
     def reader(self, positions: Positions | None = None) -> Callable[[str], pl.Series]:
         """Gives the values of a field by its name, as `values` does."""
@@ -52,11 +61,20 @@ class Side:
 
     def whole_records(self, positions: Positions, reasons: pl.Series) -> pl.DataFrame:
         """Every column of the rows at `positions` (ascending), then identity and `_recon_reason`, by identity."""
+        records = self.frame[positions].hstack([reasons.cast(pl.String).alias(REASON)])
+        others = [name for name in self.columns if name not in self.frame.columns]
+        if others:
+            records = records.hstack(self._unread(others, positions))
+        return records.select(exactly(*self.columns), FILE_ID, ROW, REASON)
+
+    def _unread(self, columns: Sequence[str], positions: Positions) -> list[pl.Series]:
+        """Columns that no rule names, of the rows at `positions`, in their order."""
         rows = positions if self.scan_rows is None else self.scan_rows[positions]
         index = _unused_name("_recon_index", self.columns)
-        wanted = pl.LazyFrame({index: pl.Series(rows, dtype=pl.get_index_type()), REASON: reasons.cast(pl.String)})
-        records = self.scan.with_row_index(index).join(wanted, on=index, how="inner")
-        return records.sort(FILE_ID, ROW).select(exactly(*self.columns), FILE_ID, ROW, REASON).collect()
+        place = _unused_name("_recon_place", self.columns)
+        wanted = pl.LazyFrame({index: pl.Series(rows, dtype=pl.get_index_type())}).with_row_index(place)
+        found = self.scan.select(exactly(*columns)).with_row_index(index).join(wanted, on=index, how="inner")
+        return found.sort(place).select(exactly(*columns)).collect(engine="streaming").get_columns()
 
 
 def read_side(name: SideName, scan: pl.LazyFrame, fields: Sequence[str]) -> Side:
@@ -82,17 +100,15 @@ def read_side(name: SideName, scan: pl.LazyFrame, fields: Sequence[str]) -> Side
     needed = list(dict.fromkeys(one for one in fields if one in columns))
     # One chunk: picking rows from many is ten times slower.
     frame = scan.select(FILE_ID, ROW, exactly(*needed)).collect().rechunk()
-    scan_rows: Positions | None = None
-    if not _in_identity_order(frame):
-        scan_rows = frame.select(pl.arg_sort_by(FILE_ID, ROW)).to_series().cast(pl.UInt32).to_numpy()
-        frame = frame[scan_rows].rechunk()
-    return Side(name, scan, columns, frame, scan_rows)
-
-
-def _in_identity_order(frame: pl.DataFrame) -> bool:
-    before_file, before_row = pl.col(FILE_ID).shift(), pl.col(ROW).shift()
-    ordered = (before_file < pl.col(FILE_ID)) | ((before_file == pl.col(FILE_ID)) & (before_row < pl.col(ROW)))
-    return bool(frame.select(ordered.all()).item())
+    files, rows = frame.get_column(FILE_ID), frame.get_column(ROW)
+    file_id = int(files[0]) if frame.height and files.min() == files.max() and not files.null_count() else None
+    if file_id is not None and bool((rows.diff().slice(1) > 0).all()):
+        without_gap = rows[-1] - rows[0] == frame.height - 1
+        return Side(name, scan, columns, frame, None, file_id, int(rows[0]) if without_gap else None)
+    order = frame.select(pl.arg_sort_by(FILE_ID, ROW)).to_series().cast(pl.UInt32)
+    if order.is_sorted():
+        return Side(name, scan, columns, frame, None, file_id)
+    return Side(name, scan, columns, frame[order].rechunk(), order.to_numpy(), file_id)
 
 
 def _unused_name(wish: str, taken: Iterable[str]) -> str:

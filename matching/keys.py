@@ -30,7 +30,11 @@ def blank(columns: Sequence[pl.Series]) -> pl.Series:
     for column in columns:
         found |= column.is_null()
         if column.dtype == pl.String:
-            found |= (column.str.strip_chars() == "").fill_null(value=False)
+            # White space of any kind is before or after all that most texts begin with.
+            suspects = ((column < "!") | (column >= "\x80")).arg_true()
+            if len(suspects):
+                bare = column.gather(suspects).str.strip_chars() == ""
+                found[suspects.filter(bare)] = True
     return found
 
 

@@ -22,6 +22,7 @@ from matching.search import Board, eligible, judge_all, unreadable
 from matching.spec import RuleSet, Severities
 from matching.subset_groups import settle_by_subsets
 from matching.terms import Ambiguity, Cardinality, Decision, Grouping, Reason
+from matching.threads import at_once
 
 _BUCKETS = [MATCHED, *(reason.value for reason in REASON_CODES)]
 """By code."""
@@ -47,19 +48,28 @@ def reconcile(
     plan = compile_rule_set(rule_set)
     source_fields, target_fields = required_columns(rule_set)
     report(0.0)
-    source_side = read_side("source", source, source_fields)
-    report(0.2)
-    target_side = read_side("target", target, target_fields)
+    source_side, target_side = at_once(
+        [
+            lambda: read_side("source", source, source_fields),
+            lambda: read_side("target", target, target_fields),
+        ]
+    )
     report(0.4)
     found = run_passes(plan, source_side, target_side, lambda part: report(0.4 + 0.4 * part))
     report(0.8)
-    breaks = find_breaks(found, plan.severities.overridden_by(severities))
     totals = Totals(source=_by_bucket(found.source_codes), target=_by_bucket(found.target_codes))
-    matches = matches_frame(found)
+    breaks, matches, unmatched_source, unmatched_target = at_once(
+        [
+            lambda: find_breaks(found, plan.severities.overridden_by(severities)),
+            lambda: matches_frame(found),
+            lambda: _unmatched(source_side, found.source_codes),
+            lambda: _unmatched(target_side, found.target_codes),
+        ]
+    )
     outcome = Outcome(
         matches=matches,
-        unmatched_source=_unmatched(source_side, found.source_codes),
-        unmatched_target=_unmatched(target_side, found.target_codes),
+        unmatched_source=unmatched_source,
+        unmatched_target=unmatched_target,
         breaks=breaks,
         statistics=Statistics(
             total_source_records=source_side.height,

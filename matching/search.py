@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import polars as pl
@@ -18,6 +19,7 @@ from matching.plan import Comparison, PassPlan
 from matching.reach import Reach, reach_of
 from matching.terms import MatchType
 from matching.texts import comparable, rendered
+from matching.threads import at_once
 from matching.windows import near_pairs
 
 CANDIDATES = 100_000_000
@@ -164,7 +166,8 @@ _DEAR = (MatchType.FUZZY, MatchType.CONTAINS, MatchType.STARTS_WITH, MatchType.E
 def judge_all(board: Board, rules: Sequence[Comparison], source: Positions, target: Positions) -> list[Judged]:
     """The verdicts of some rules on pairs of records."""
     readers = board.source.reader(source), board.target.reader(target)
-    return [Judged(one, judge(one, *readers)) for one in rules]
+    verdicts = at_once(partial(judge, one, *readers) for one in rules)
+    return [Judged(*one) for one in zip(rules, verdicts, strict=True)]
 
 
 def _joined(parts: Sequence[Links]) -> Links:
