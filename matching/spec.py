@@ -80,7 +80,9 @@ class SubsetSearch(Strict):
     max_size: int | None = Field(default=None, ge=1)
     fees: Decimal = Field(default=Decimal(0), ge=0)
     """What may have been withheld: the sum may be this much more than the one amount, beside the tolerance. Inclusive."""
-    budget: int = Field(default=4_194_304, ge=1)
+    maximum_chance: float | None = Field(default=None, ge=0)
+    """A solution is only suggested where so many as good were to be expected by chance, or more. None: however many."""
+    budget: int = Field(default=8_388_608, ge=1)
     """Combinations that may be looked at for one amount; a search that stops here is SEARCH_TRUNCATED."""
 
     @model_validator(mode="after")

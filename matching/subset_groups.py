@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
+import polars as pl
 
 from matching.bounds import Bounds, bounds_of, with_fees
 from matching.fields import FieldRule
@@ -30,6 +31,23 @@ class _Found:
     many: Numbers
     doubtful_one: Numbers
     doubtful_many: Numbers
+    chance: np.ndarray[tuple[int], np.dtype[np.float64]]
+    """How many solutions as good as the one found were to be expected by chance."""
+
+    def likely(self, most: float | None) -> _Found:
+        """The same, with what may well be there by chance in doubt."""
+        if most is None:
+            return self
+        unlikely = (self.status == SubsetStatus.FOUND) & (self.chance > most)
+        moved = unlikely[self.one]
+        return replace(
+            self,
+            status=np.where(unlikely, np.int8(SubsetStatus.AMBIGUOUS), self.status),
+            one=self.one[~moved],
+            many=self.many[~moved],
+            doubtful_one=np.concatenate([self.doubtful_one, self.one[moved]]),
+            doubtful_many=np.concatenate([self.doubtful_many, self.many[moved]]),
+        )
 
 
 def settle_by_subsets(board: Board, plan: PassPlan, rows: Eligible) -> PassResult:
@@ -49,6 +67,7 @@ def settle_by_subsets(board: Board, plan: PassPlan, rows: Eligible) -> PassResul
         found = _by_pools(board, plan, readable, bounds, amount)
     else:
         found = _by_blocks(board, plan, readable, bounds)
+    found = found.likely(plan.subset.maximum_chance)
     one_rows, many_rows = _turned(plan, (readable.source, readable.target))
     settled = np.flatnonzero(found.status == SubsetStatus.FOUND)
     number = np.zeros(len(one_rows), dtype=np.int64)
@@ -63,7 +82,9 @@ def settle_by_subsets(board: Board, plan: PassPlan, rows: Eligible) -> PassResul
     codes[0][source.rows] = 0
     codes[1][target.rows] = 0
     doubtful = _turned(plan, (one_rows[found.doubtful_one], many_rows[found.doubtful_many]))
-    return PassResult(plan, linked(source, target, judged), codes[0], codes[1], in_order(pairs_as_links(*doubtful)))
+    links = linked(source, target, judged)
+    links = replace(links, details=(pl.Series("chance", found.chance[settled][links.match]),))
+    return PassResult(plan, links, codes[0], codes[1], in_order(pairs_as_links(*doubtful)))
 
 
 T = TypeVar("T")
@@ -107,6 +128,7 @@ def _by_blocks(board: Board, plan: PassPlan, rows: Eligible, bounds: Bounds) -> 
         outcome.item,
         outcome.candidate_credit[doubtful],
         outcome.candidate_item[doubtful],
+        outcome.chance,
     )
 
 
@@ -117,6 +139,7 @@ def _by_pools(board: Board, plan: PassPlan, rows: Eligible, bounds: Bounds, amou
     one, many = one[order], many[order]
     count = len(bounds.one)
     status = np.full(count, SubsetStatus.NONE, dtype=np.int8)
+    chance = np.zeros(count, dtype=np.float64)
     free = np.ones(len(bounds.many), dtype=np.bool_)
     chosen: list[tuple[Numbers, Numbers]] = []
     is_open = np.ones(count, dtype=np.bool_)
@@ -132,6 +155,7 @@ def _by_pools(board: Board, plan: PassPlan, rows: Eligible, bounds: Bounds, amou
         free[claim.many[taken]] = False
         is_open &= ~settled
         status[settled] = SubsetStatus.FOUND
+        chance[settled] = claim.chance[settled]
     contested = is_open & (status == SubsetStatus.FOUND)
     status[contested] = SubsetStatus.AMBIGUOUS
     in_doubt = (status == SubsetStatus.AMBIGUOUS)[claim.one]
@@ -142,6 +166,7 @@ def _by_pools(board: Board, plan: PassPlan, rows: Eligible, bounds: Bounds, amou
         np.concatenate([empty, *(each for _, each in chosen)]),
         claim.one[in_doubt],
         claim.many[in_doubt],
+        chance,
     )
 
 
@@ -152,6 +177,7 @@ class _Claims:
     status: np.ndarray[tuple[int], np.dtype[np.int8]]
     off: Numbers
     """By how much a solution is off."""
+    chance: np.ndarray[tuple[int], np.dtype[np.float64]]
     one: Numbers
     many: Numbers
 
@@ -160,6 +186,7 @@ class _Claims:
         count = len(bounds.one)
         status = np.full(count, SubsetStatus.NONE, dtype=np.int8)
         off = np.zeros(count, dtype=np.int64)
+        chance = np.zeros(count, dtype=np.float64)
         ones: list[Numbers] = [np.empty(0, dtype=np.int64)]
         manys: list[Numbers] = [np.empty(0, dtype=np.int64)]
         for asked, rule in _by_bound(plan, bounds, is_open):
@@ -169,10 +196,11 @@ class _Claims:
             outcome = settle_subsets(bounds.one[places], places, bounds.many[pool], pool_of, rule)
             status[places] = outcome.status
             off[places] = np.abs(outcome.difference)
+            chance[places] = outcome.chance
             for credit, item in ((outcome.credit, outcome.item), (outcome.candidate_credit, outcome.candidate_item)):
                 ones.append(places[credit])
                 manys.append(pool[item])
-        return cls(status, off, np.concatenate(ones), np.concatenate(manys))
+        return cls(status, off, chance, np.concatenate(ones), np.concatenate(manys))
 
     def uncontested(self) -> Flags:
         """Who has a solution that no other claim of equal or better exactness touches: those that are off least."""

@@ -157,3 +157,17 @@ def test_comparisons_are_judged_on_what_a_match_has_in_common() -> None:
     assert settled(outcome) == {1: [1, 2]}
     breaks = outcome.breaks.select("type", "field", "source_value", "target_value").rows()
     assert breaks == [("VALUE_MISMATCH", "shop", "A", "A, B")]
+
+
+def test_what_may_be_chance_is_only_suggested_where_asked() -> None:
+    """Of 30 amounts up to 5,000 some six make up nearly any sum."""
+    items = {"amount": [str(7 * number**3 % 4_999 + 1) for number in range(1, 31)]}
+    credit = {"amount": ["4014"]}
+    outcome = run(credit, items)
+    chance = outcome.matches["chance"][0]
+    assert chance > 10
+    doubted = run(credit, items, subset={"maximumChance": 0.05})
+    assert doubted.totals.source == {"AMBIGUOUS": 1}
+    suggested = doubted.breaks.filter(pl.col("type") == "POTENTIAL_MATCH")["target_row"]
+    assert suggested.to_list() == outcome.matches["target_row"].to_list()
+    assert run(CREDITS, ITEMS, subset={"maximumChance": 0.05}).totals.source == {"MATCHED": 2}
