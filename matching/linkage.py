@@ -141,6 +141,8 @@ def _compared(values: pl.Series, method: LinkMethod, number: int) -> list[pl.Ser
     own = column(number)
     if method is LinkMethod.NUMERIC:
         return [values.cast(_NUMBER, strict=False).alias(own)]
+    if method is LinkMethod.DATE and values.dtype == pl.Datetime:
+        values = values.dt.date()
     texts = values.cast(pl.String)
     texts = texts.set(texts == "", None).alias(own)
     if method is LinkMethod.DATE:

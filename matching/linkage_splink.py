@@ -30,6 +30,9 @@ from matching.linkage_model import (
 if TYPE_CHECKING:
     from splink import Linker
 
+_ENOUGH_PAIRS = 100
+"""Random pairs on each of a field's levels, after which its u is taken to be known."""
+
 _LEAST_M = 1e-4
 """A level that no block showed among its true pairs is rare among them, not impossible."""
 
@@ -118,14 +121,13 @@ class Session:
         """
         from splink.internals.exceptions import EMTrainingException
 
-        # One thread: the order in which floats are added up is part of the result.
-        self._connection.execute("SET threads = 1")
         linker = self._linker(None, prior)
         most = self._settings.max_pairs
-        # Splink warns of its own default of a million: it means no more than that one is not a billion.
         linker.training.estimate_u_using_random_sampling(
-            max_pairs=most, seed=self._settings.seed, min_count_per_level=None, num_chunks=1
+            max_pairs=most, seed=self._settings.seed, min_count_per_level=_ENOUGH_PAIRS
         )
+        # One thread: counts are whole numbers, but here the order in which floats are added up is part of the result.
+        self._connection.execute("SET threads = 1")
         learned: list[tuple[str, ...]] = []
         true_pairs: list[float] = []
         settings = linker._settings_obj  # pyright: ignore[reportPrivateUsage]
@@ -216,7 +218,9 @@ class Session:
             other = self._column(field.swapped_with)
             conditions.append(f"{own}_l = {other}_r and {other}_l = {own}_r")
         if field.method is LinkMethod.DATE:
-            conditions.append(f"damerau_levenshtein({own}_l, {own}_r) <= 1")
+            # A transposition is two edits of the plain distance, which is much the quicker one.
+            both = f"{own}_l, {own}_r"
+            conditions.append(f"levenshtein({both}) <= 2 and damerau_levenshtein({both}) <= 1")
         for bound in field.bounds:
             conditions.append(_closeness(field.method, own, bound))
         return [*conditions, "ELSE"]
@@ -235,8 +239,9 @@ class Session:
                 m = max(level.get("m_probability", guess), _LEAST_M)
                 # Not seen among random pairs: half a pair.
                 seen = max(level.get("u_probability", 0.0), 0.5 / sampled)
-                # Less than the sample's standard error is not known of what is left without the true pairs.
-                u = max((seen - share * m) / (1 - share), sqrt(seen / sampled))
+                # What is left without the true pairs is not known better than to the standard error of the count.
+                error = seen / sqrt(min(seen * sampled, _ENOUGH_PAIRS))
+                u = max((seen - share * m) / (1 - share), error)
                 levels.append(LevelOdds(label, significant(m), significant(min(u, seen))))
             fields.append(FieldOdds(field.name, tuple(levels), any("m_probability" in level for level in learned)))
         return LinkModel(significant(prior), tuple(fields), rules)
