@@ -11,7 +11,18 @@ from models.settings import Settings
 from recon.local import EmbeddedStack, free_port
 from tests.parts.rest import Rest
 
+SERVERS = ("api", "browser", "deployments", "flows", "recon")
+"""Folders whose tests start servers: they share one process, so that there is one stack and it has a core to itself."""
+
 SHARED = Path(__file__).parents[2] / "shared" / "data"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Says which tests stay together when several processes share the work: those with servers, others by their module."""
+    for item in items:
+        folder = item.path.parent.name
+        group = "servers" if folder in SERVERS else f"{folder}/{item.path.stem}"
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope="session")
