@@ -400,6 +400,14 @@ def test_amounts(rule: dict[str, Any], one: str, other: str, expected: bool) -> 
     assert agrees({"matchType": "NUMERIC", **rule}, one, other) is expected
 
 
+def test_products_too_large_for_a_column_are_exact() -> None:
+    percent = "33.333333333333333333333333"
+    texts = [f"{10**17 + 7 * number * 10**15}.5" for number in range(100)]
+    near = [text.replace(".5", ".05") for text in texts]
+    assert judged({"matchType": "NUMERIC", "percent": percent}, texts, near).agrees.all()
+    assert not judged({"matchType": "NUMERIC", "percent": percent}, near, ["1"] * 100).agrees.any()
+
+
 def test_currencies_of_fields_go_before_those_of_texts() -> None:
     rule = {
         "matchType": "NUMERIC", "tolerance": 1, "perCurrency": {"JPY": "100"},
@@ -482,6 +490,13 @@ def test_without_a_rate_amounts_disagree_and_it_is_said_why(
     assert verdict.agrees.to_list() == [False]
     assert verdict.note is not None
     assert verdict.note.to_list() == [note]
+
+
+def test_a_rate_of_the_right_direction_goes_before_one_over_the_other() -> None:
+    both = [*FX["rates"], {"from": "EUR", "to": "USD", "date": "2026-01-05", "rate": "2"}]
+    assert fx("10", "9", ("USD", "EUR"), "2026-01-06", rates=both).agrees.item()
+    assert fx("9", "18", ("EUR", "USD"), "2026-01-06", rates=both).agrees.item()
+    assert fx("9", "10", ("EUR", "USD"), "2026-01-04", rates=both).agrees.item()
 
 
 def test_rates_grow_old() -> None:
