@@ -31,8 +31,8 @@ def choose_blocking(
 
     A single column stands where it makes at most `PAIRS_PER_RECORD` candidates a record; columns that are too common stand in
     twos, then in threes, never beside a rule that they only narrow. The fewest candidates come first, as long as the sum over
-    all rules stays within `max_candidates`. Where nothing is narrow enough, the narrowest rule of all stands, if that is within
-    `max_candidates`.
+    all rules stays within `max_candidates`. Where nothing is narrow enough, the narrowest rule of all stands alone, whatever it
+    makes; no rule at all means that no two rows agree in any column.
     """
     bound = min(max_candidates, PAIRS_PER_RECORD * (source.height + target.height))
     chosen: list[tuple[str, ...]] = []
@@ -41,12 +41,12 @@ def choose_blocking(
     for size in range(1, LARGEST_RULE + 1):
         counted = [(pair_count(source, target, rule), rule) for rule in _rules(columns, size, chosen)]
         for count, rule in sorted(counted, key=lambda one: one[0]):
-            if narrowest is None or 0 < count < narrowest[0]:
+            if count and (narrowest is None or count < narrowest[0]):
                 narrowest = count, rule
             if 0 < count <= bound and total + count <= max_candidates:
                 chosen.append(rule)
                 total += count
-    if not chosen and narrowest is not None and 0 < narrowest[0] <= max_candidates:
+    if not chosen and narrowest is not None:
         chosen.append(narrowest[1])
     return tuple(chosen)
 
