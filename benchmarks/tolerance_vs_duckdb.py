@@ -114,7 +114,8 @@ def run_ours(source: Path, target: Path, out: Path) -> None:
 
 
 def run_theirs(source: Path, target: Path, out: Path) -> None:
-    script = f"import duckdb; duckdb.connect(config={{'enable_progress_bar': 'false'}}).execute({PEER.format(source=source, target=target, out=out)!r})"
+    statement = PEER.format(source=source, target=target, out=out)
+    script = f"import duckdb; duckdb.connect(config={{'enable_progress_bar': 'false'}}).execute({statement!r})"
     subprocess.run([sys.executable, "-c", script], check=True)
 
 
