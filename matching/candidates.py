@@ -40,30 +40,19 @@ def pair_by_key(
         code = np.full(len(columns[0]), REASON_CODES[Reason.NULL_KEY], dtype=np.uint8)
         code[rows] = REASON_CODES[Reason.MISSING]
         codes.append(code)
-    hashes = [_picked(key_hash(one, hash_bits), rows) for one, rows in zip((source, target), sides, strict=True)]
-    paired = _pair_unique(source, target, sides, hashes)
-    if paired is not None:
-        paired_source, paired_target = paired
-    else:
-        crowded_hashes = _repeated(hashes)
-        crowded = [one.is_in(crowded_hashes.implode()) for one in hashes]
-        single = [~one for one in crowded]
-        few = [rows[one.to_numpy()] for rows, one in zip(sides, crowded, strict=True)]
-        single_source, single_target = _pair_single(
-            source,
-            target,
-            [rows[one.to_numpy()] for rows, one in zip(sides, single, strict=True)],
-            [hash_.filter(one) for hash_, one in zip(hashes, single, strict=True)],
-        )
+    hashes = [key_hash(one, hash_bits) for one in (source, target)]
+    single, crowded = _split([_picked(one, rows) for one, rows in zip(hashes, sides, strict=True)], sides)
+    paired_source, paired_target = _proved(source, target, *single)
+    if len(crowded[0]):
         ordered = pair_in_order(
-            [one.gather(few[0]) for one in source],
-            [one.gather(few[1]) for one in target],
-            *(hash_.filter(one) for hash_, one in zip(hashes, crowded, strict=True)),
+            [one.gather(crowded[0]) for one in source],
+            [one.gather(crowded[1]) for one in target],
+            *(one.gather(rows) for one, rows in zip(hashes, crowded, strict=True)),
         )
-        codes[0][few[0][ordered.source_surplus]] = REASON_CODES[Reason.DUPLICATE]
-        codes[1][few[1][ordered.target_surplus]] = REASON_CODES[Reason.DUPLICATE]
-        paired_source = np.concatenate([single_source, few[0][ordered.source]])
-        paired_target = np.concatenate([single_target, few[1][ordered.target]])
+        codes[0][crowded[0][ordered.source_surplus]] = REASON_CODES[Reason.DUPLICATE]
+        codes[1][crowded[1][ordered.target_surplus]] = REASON_CODES[Reason.DUPLICATE]
+        paired_source = np.concatenate([paired_source, crowded[0][ordered.source]])
+        paired_target = np.concatenate([paired_target, crowded[1][ordered.target]])
     codes[0][paired_source] = MATCHED_CODE
     codes[1][paired_target] = MATCHED_CODE
     partner = np.zeros(len(codes[0]), dtype=np.uint32)
@@ -85,41 +74,58 @@ def _eligible(columns: Sequence[pl.Series], set_aside_blanks: bool) -> Positions
     return rows[~without.to_numpy()] if without.any() else rows
 
 
-def _repeated(hashes: Sequence[pl.Series]) -> pl.Series:
-    """The hashes that a side has more than once."""
-    ordered = [one.sort() for one in hashes]
-    return pl.concat([one.filter(one == one.shift()) for one in ordered]).unique()
+def _split(
+    hashes: Sequence[pl.Series], rows: Sequence[Positions]
+) -> tuple[tuple[pl.Series, pl.Series], tuple[Positions, Positions]]:
+    """Pairs of rows whose hash no other row of their side has, in no order; and the rows of all other hashes of both sides.
 
-
-def _pair_unique(
-    source: Sequence[pl.Series],
-    target: Sequence[pl.Series],
-    rows: Sequence[Positions],
-    hashes: Sequence[pl.Series],
-) -> tuple[Positions, Positions] | None:
-    """Pairs rows by their hashes; None where a hash that both sides have is on several rows of a side.
-
-    Counting the distinct hashes of one side is enough to know that the join stays small; it shows the other side's repetitions.
+    The keys of such a pair are equal, or neither of its rows has a partner.
     """
-    if hashes[1].n_unique() < len(hashes[1]):
-        return None
-    found = _joined(rows, hashes)
-    seen = np.zeros(len(target[0]), dtype=np.bool_)
-    seen[found[1].to_numpy()] = True
-    return _proved(source, target, *found) if np.count_nonzero(seen) == len(found[1]) else None
+    if _join_is_small(hashes):
+        pairs = _joined(hashes, rows)
+        source, target = (one.to_numpy() for one in pairs)
+        if _all_differ(source) and _all_differ(target):
+            return pairs, (source[:0], target[:0])
+        several = (np.bincount(source)[source] > 1) | (np.bincount(target)[target] > 1)
+        single = pl.Series(~several)
+        return (pairs[0].filter(single), pairs[1].filter(single)), (
+            np.unique(source[several]),
+            np.unique(target[several]),
+        )
+    ordered = [one.sort() for one in hashes]
+    repeated = pl.concat([one.filter(one == one.shift()) for one in ordered]).unique()
+    several_of = [one.is_in(repeated.implode()) for one in hashes]
+    left = [
+        (hash_.filter(~one), own[~one.to_numpy()]) for hash_, own, one in zip(hashes, rows, several_of, strict=True)
+    ]
+    crowded = [own[one.to_numpy()] for own, one in zip(rows, several_of, strict=True)]
+    return _joined([one for one, _ in left], [own for _, own in left]), (crowded[0], crowded[1])
 
 
-def _pair_single(
-    source: Sequence[pl.Series],
-    target: Sequence[pl.Series],
-    rows: Sequence[Positions],
-    hashes: Sequence[pl.Series],
-) -> tuple[Positions, Positions]:
-    """Pairs rows whose hash no other row of their side has: the keys of such a pair are equal, or neither has a partner."""
-    return _proved(source, target, *_joined(rows, hashes))
+_BUCKET_BITS = 20
 
 
-def _joined(rows: Sequence[Positions], hashes: Sequence[pl.Series]) -> tuple[pl.Series, pl.Series]:
+def _join_is_small(hashes: Sequence[pl.Series]) -> bool:
+    """Whether a join on the hashes can't give many times as many pairs as there are rows. In doubt it can."""
+    source, target = (
+        np.bincount((one.to_numpy() >> np.uint64(64 - _BUCKET_BITS)).astype(np.int64), minlength=1 << _BUCKET_BITS)
+        for one in hashes
+    )
+    rows = len(hashes[0]) + len(hashes[1])
+    # What hashes that all differ would give, four times over.
+    by_chance = len(hashes[0]) * len(hashes[1]) >> _BUCKET_BITS
+    return int(source @ target) <= 4 * (rows + by_chance)
+
+
+def _all_differ(rows: Positions) -> bool:
+    if not len(rows):
+        return True
+    seen = np.zeros(int(rows.max()) + 1, dtype=np.bool_)
+    seen[rows] = True
+    return np.count_nonzero(seen) == len(rows)
+
+
+def _joined(hashes: Sequence[pl.Series], rows: Sequence[Positions]) -> tuple[pl.Series, pl.Series]:
     """The rows with equal hashes, in no order."""
     at_source = pl.LazyFrame({"hash": hashes[0], "source": rows[0]})
     at_target = pl.LazyFrame({"hash": hashes[1], "target": rows[1]})

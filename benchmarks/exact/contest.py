@@ -37,7 +37,13 @@ def script(name: str, source: Path, target: Path, *options: str, python: str = s
     return lambda out: [python, str(HERE / name), str(source), str(target), str(out), *options]
 
 
-def timed(contenders: dict[str, Command], rounds: int, check: Callable[[dict[str, Path]], None]) -> dict[str, float]:
+def _unchecked(_: dict[str, Path]) -> None:
+    """There is nothing to compare."""
+
+
+def timed(
+    contenders: dict[str, Command], rounds: int, check: Callable[[dict[str, Path]], None] = _unchecked
+) -> dict[str, float]:
     """The median wall-clock seconds of each contender; prints all of them, and CPU seconds. `check` sees what they wrote."""
     taken: dict[str, list[float]] = {name: [] for name in contenders}
     worked: dict[str, list[float]] = {name: [] for name in contenders}
