@@ -20,7 +20,7 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
-from matching.subset import SubsetStatus, settle_subsets
+from matching.subset.kernel import SubsetStatus, settle_subsets
 
 CREDITS = 500
 LOTS = 5

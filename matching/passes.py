@@ -20,7 +20,7 @@ from matching.outcome import MATCHED, Outcome, Statistics, Totals, check_conserv
 from matching.plan import PassPlan, Plan, compile_rule_set, required_columns
 from matching.search import Board, eligible, judge_all, unreadable
 from matching.spec import RuleSet, Severities
-from matching.subset_groups import settle_by_subsets
+from matching.subset.settle import settle_by_subsets
 from matching.terms import Ambiguity, Cardinality, Decision, Grouping, Reason
 from matching.threads import at_once
 

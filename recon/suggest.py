@@ -15,8 +15,8 @@ from rich.markup import escape
 from recon.match import SOURCE_ID, TARGET_ID, open_input
 
 if TYPE_CHECKING:
-    from matching.rule_search import FoundRule
-    from matching.suggest import Suggestion
+    from matching.suggest.proposal import Suggestion
+    from matching.suggest.rule_search import FoundRule
 
 
 def suggest_command(
@@ -50,7 +50,7 @@ def suggest_files(source: Path, target: Path) -> Suggestion:
             for path, file_id in ((source, SOURCE_ID), (target, TARGET_ID))
         ]
         # Loaded while the files are read.
-        from matching.suggest import suggest
+        from matching.suggest.proposal import suggest
 
         found_source, found_target = (one.result() for one in reading)
         return suggest(found_source, found_target)

@@ -10,8 +10,8 @@ from pydantic import Field
 
 from api.deps import Org, Services, Use
 from api.envelope import Envelope, Wire, ok
-from matching.domains import detect_domain
-from matching.suggest import GivenMapping, MappingSuggestion, RuleSuggestion, Suggestion, suggest
+from matching.suggest.domains import detect_domain
+from matching.suggest.proposal import GivenMapping, MappingSuggestion, RuleSuggestion, Suggestion, suggest
 from matching.terms import LEGACY_MATCH_TYPES, MatchType
 from models import files
 from models.errors import FileVanished, ValidationFailed

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from matching.errors import RuleInvalid
-from matching.subset import AmountTooLarge, SubsetOutcome, SubsetRule, SubsetStatus, settle_subsets
-from matching.subset_pass import CONTESTED, horizon
-from matching.subset_sums import Halves, Reach
+from matching.subset.kernel import AmountTooLarge, SubsetOutcome, SubsetRule, SubsetStatus, settle_subsets
+from matching.subset.rounds import CONTESTED, horizon
+from matching.subset.sums import Halves, Reach
 
 FOUND, NONE, AMBIGUOUS, TRUNCATED = SubsetStatus
 

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from matching.column_names import likeness, read_names
-from matching.domains import detect_domain
 from matching.errors import ColumnNotFound
-from matching.profiles import MOST_ROWS, Kind, read_tables
-from matching.suggest import GivenMapping, RuleSuggestion, Suggestion, suggest
+from matching.suggest.column_names import likeness, read_names
+from matching.suggest.domains import detect_domain
+from matching.suggest.profiles import MOST_ROWS, Kind, read_tables
+from matching.suggest.proposal import GivenMapping, RuleSuggestion, Suggestion, suggest
 from matching.terms import Cardinality, MatchType
 from recon.ecommerce import generate
 

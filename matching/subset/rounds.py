@@ -1,6 +1,6 @@
 """One pass of SUBSET settling over blocks of equally many items: every open credit's best subsets, and who is settled by them.
 
-The terms (simplicity, horizon, rank) are those of `matching.subset`.
+The terms (simplicity, horizon, rank) are those of `matching.subset.kernel`.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matching.errors import RuleInvalid
-from matching.subset_search import TABLE, Flags, Hits, Ints, Jobs, Pools, cost, find
-from matching.subset_sums import Halves, Reach, halves_cost, reach_cost
+from matching.subset.search import TABLE, Flags, Hits, Ints, Jobs, Pools, cost, find
+from matching.subset.sums import Halves, Reach, halves_cost, reach_cost
 
 PLAUSIBLE = 1 << 20  # subsets of a block within the horizon, at most
 CONTESTED = 16  # best subsets whose rows are told apart from the block's others

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from matching.joined import Joined, measured, similarities
-from matching.key_search import percent
-from matching.profiles import Kind, Profile
+from matching.suggest.joined import Joined, measured, similarities
+from matching.suggest.key_search import percent
+from matching.suggest.profiles import Kind, Profile
 from matching.terms import MatchType
 
 ENOUGH = 0.5

@@ -8,11 +8,11 @@ from typing import Any
 
 import polars as pl
 
-from matching.column_names import ColumnName, read_names
 from matching.columns import exactly
 from matching.dates import read_days
 from matching.identity import RESERVED
 from matching.numbers import read_numbers
+from matching.suggest.column_names import ColumnName, read_names
 from matching.texts import rendered
 
 MOST_ROWS = 40_000

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from matching.subset_search import UNAFFORDABLE, Flags, Ints
+from matching.subset.search import UNAFFORDABLE, Flags, Ints
 
 _HALF = 22  # rows in one half at most
 _MOST = 63  # the bit that stands for this many rows or more

@@ -11,11 +11,11 @@ import numpy as np
 import polars as pl
 
 from matching.errors import ColumnNotFound
-from matching.joined import Joined, agreement
-from matching.key_search import ENOUGH, KeyCandidate, bring_together, find_keys, given_key, percent
-from matching.overlaps import Overlap, overlap, overlaps, values_of
-from matching.profiles import Kind, Table, read_tables
-from matching.rule_search import FoundRule, find_rule, key_chain, sureness
+from matching.suggest.joined import Joined, agreement
+from matching.suggest.key_search import ENOUGH, KeyCandidate, bring_together, find_keys, given_key, percent
+from matching.suggest.overlaps import Overlap, overlap, overlaps, values_of
+from matching.suggest.profiles import Kind, Table, read_tables
+from matching.suggest.rule_search import FoundRule, find_rule, key_chain, sureness
 from matching.terms import Cardinality, MatchType
 
 _MAPPED = 0.5

@@ -10,7 +10,7 @@ import polars as pl
 
 from matching.columns import exactly
 from matching.numbers import read_numbers
-from matching.profiles import Kind, Profile, Table
+from matching.suggest.profiles import Kind, Profile, Table
 from matching.texts import rendered
 
 MONEY = pl.Decimal(38, 6)

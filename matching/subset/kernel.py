@@ -37,8 +37,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matching.errors import MatchingError
-from matching.subset_pass import Pass, SubsetRule
-from matching.subset_search import TABLE, Flags, Ints
+from matching.subset.rounds import Pass, SubsetRule
+from matching.subset.search import TABLE, Flags, Ints
 
 __all__ = ["AmountTooLarge", "SubsetOutcome", "SubsetRule", "SubsetStatus", "settle_subsets"]
 

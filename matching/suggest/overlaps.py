@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from matching.column_names import likeness
-from matching.profiles import Kind, Profile, Table, bound_of
+from matching.suggest.column_names import likeness
+from matching.suggest.profiles import Kind, Profile, Table, bound_of
 
 _SKETCH = 8_192
 """At most so many different values of a column are compared with those of every column of the other side."""

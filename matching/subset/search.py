@@ -1,7 +1,7 @@
 """Looks for rows of a pool whose amounts sum into a window: of one size, or of all sizes at once.
 
 Amounts are int64 minor units, ascending within a pool; a row is named by its place in that order. Nothing here knows of
-credits or blocks: `matching.subset` decides what is asked and what an answer means. What a search costs is counted in
+credits or blocks: `matching.subset.kernel` decides what is asked and what an answer means. What a search costs is counted in
 states: entries of tables made or looked up, and pairs of entries that sum into the window.
 """
 

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from matching.joined import Joined, agreement, combined, join
-from matching.overlaps import Overlap, go_together
-from matching.profiles import Kind, Profile, Table
+from matching.suggest.joined import Joined, agreement, combined, join
+from matching.suggest.overlaps import Overlap, go_together
+from matching.suggest.profiles import Kind, Profile, Table
 from matching.terms import Cardinality
 
 NEARLY_UNIQUE = 0.97

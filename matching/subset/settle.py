@@ -9,7 +9,6 @@ from typing import TypeVar
 import numpy as np
 import polars as pl
 
-from matching.bounds import Bounds, bounds_of, with_fees
 from matching.fields import FieldRule
 from matching.frames import Positions
 from matching.groups import Group, judge_groups, linked
@@ -18,7 +17,8 @@ from matching.links import REASON_CODES, Codes, PassResult, pairs_as_links
 from matching.plan import PassPlan
 from matching.search import Board, Eligible, allowed_places, equal_groups, equalities, in_order
 from matching.spec import SUMMED
-from matching.subset import SubsetRule, SubsetStatus, settle_subsets
+from matching.subset.bounds import Bounds, bounds_of, with_fees
+from matching.subset.kernel import SubsetRule, SubsetStatus, settle_subsets
 from matching.terms import Cardinality, Reason
 
 
