@@ -86,6 +86,12 @@ class SearchTooWide(MatchingError):
         )
 
 
+class RecordUnknown(MatchingError):
+    """A record or a match is asked about that is not there."""
+
+    code = "RECORD_UNKNOWN"
+
+
 class ConservationBroken(MatchingError):
     """An outcome that lost or doubled a row: a defect of the engine, never of the input."""
 

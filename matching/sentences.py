@@ -30,13 +30,14 @@ def sentence(comparison: Comparison, note: pl.Series | None = None) -> pl.Expr:
 
     values = pl.format("{} in source, {} in target", shown("source_value"), shown("target_value"))
     start = pl.lit(f"Value mismatch for field {comparison.source_field}: ")
-    missed = _missed(comparison.rule)
+    reason = missed(comparison.rule)
     if note is not None:
-        missed = pl.coalesce(pl.lit(note), missed)
-    return pl.concat_str(start, values, pl.lit("; "), missed)
+        reason = pl.coalesce(pl.lit(note), reason)
+    return pl.concat_str(start, values, pl.lit("; "), reason)
 
 
-def _missed(rule: FieldRule) -> pl.Expr:
+def missed(rule: FieldRule) -> pl.Expr:
+    """By how much a rule was missed, of the String column `delta`."""
     delta = pl.col("delta")
     match rule:
         case RangeRule():
@@ -44,7 +45,7 @@ def _missed(rule: FieldRule) -> pl.Expr:
                 "no difference can be taken"
             )
         case AmountRule():
-            return pl.format(f"difference {{}}, allowed {_allowed(rule)}", delta).fill_null(
+            return pl.format(f"difference {{}}, allowed {allowed_text(rule)}", delta).fill_null(
                 "no difference can be taken"
             )
         case DateWindowRule():
@@ -64,7 +65,8 @@ def _missed(rule: FieldRule) -> pl.Expr:
             return pl.lit("the pattern does not find the same in both")
 
 
-def _allowed(rule: AmountRule) -> str:
+def allowed_text(rule: AmountRule) -> str:
+    """How far two amounts may be apart."""
     parts: list[str] = []
     if rule.absolute is not None:
         parts.append(f"{rule.absolute:f}")
