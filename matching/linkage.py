@@ -44,6 +44,7 @@ _POSITION = "position"
 _NUMBER = pl.Decimal(27, 6)
 
 _FEWEST_TRAINING_PAIRS = 10
+_DENSE_PAIRS_PER_RECORD = 3
 _PROBABILITY_DECIMALS = 9
 _PRIOR_ROUNDS = 500
 
@@ -206,8 +207,14 @@ def _learn(
         rule: frozenset(one.name for one in settings.compared if not {one.name, one.swapped_with} & set(rule))
         for rule in usable
     }
-    rules = training_rules(usable, covers, _FEWEST_TRAINING_PAIRS, settings.max_candidates)
     rows = frames[0].height, frames[1].height
+    rules = training_rules(
+        usable,
+        covers,
+        fewest=_FEWEST_TRAINING_PAIRS,
+        dense=_DENSE_PAIRS_PER_RECORD * max(rows),
+        most=settings.max_candidates,
+    )
     most = 1 / (min(rows) + 1)
     assumed = settings.prior or 1 / (max(rows) + 1)
     model = session.train(rules, [usable[rule] for rule in rules], assumed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 
 import polars as pl
@@ -58,17 +58,25 @@ def _rules(columns: Sequence[str], size: int, chosen: Sequence[tuple[str, ...]])
 
 
 def training_rules(
-    counts: dict[tuple[str, ...], int], covers: dict[tuple[str, ...], frozenset[str]], fewest: int, most: int
+    counts: Mapping[tuple[str, ...], int],
+    covers: Mapping[tuple[str, ...], frozenset[str]],
+    *,
+    fewest: int,
+    dense: int,
+    most: int,
 ) -> tuple[tuple[str, ...], ...]:
     """Blocks to learn m from, so that each field is outside of at least one of them, and of two where it can be.
 
-    `counts`: the candidates of each rule; `covers`: the fields that a rule leaves free. The fewer candidates a block has, the more
-    of them are true pairs: it comes first. Blocks with fewer than `fewest` teach nothing, those with more than `most` cost too
-    much.
+    `counts`: the candidates of each rule; `covers`: the fields that a rule leaves free. A block of at most `dense` candidates has
+    many true pairs among them: those come first, and of them the ones that leave most fields free. Blocks with fewer than
+    `fewest` teach nothing, those with more than `most` cost too much.
     """
-    usable = sorted(
-        (rule for rule, count in counts.items() if fewest <= count <= most), key=lambda rule: (counts[rule], rule)
-    )
+
+    def rank(rule: tuple[str, ...]) -> tuple[bool, int, int, tuple[str, ...]]:
+        wide = counts[rule] > dense
+        return wide, 0 if wide else -len(covers[rule]), counts[rule], rule
+
+    usable = sorted((rule for rule, count in counts.items() if fewest <= count <= most), key=rank)
     chosen: list[tuple[str, ...]] = []
     seen = dict.fromkeys(sorted({name for rule in usable for name in covers[rule]}), 0)
     for wanted in (1, 2):

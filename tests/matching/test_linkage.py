@@ -461,6 +461,7 @@ def test_automatic_blocks_stay_within_their_bound(
 def test_training_blocks_leave_every_field_free_twice_where_they_can() -> None:
     counts = {("a",): 100, ("b",): 200, ("c",): 300, ("a", "b"): 5}
     covers = {rule: frozenset("abc") - set(rule) for rule in counts}
-    assert training_rules(counts, covers, 10, 1_000) == (("a",), ("b",), ("c",))
-    assert training_rules(counts, covers, 1, 250) == (("a", "b"), ("a",), ("b",))
-    assert training_rules(counts, covers, 500, 1_000) == ()
+    assert training_rules(counts, covers, fewest=10, dense=0, most=1_000) == (("a",), ("b",), ("c",))
+    assert training_rules(counts, covers, fewest=1, dense=0, most=250) == (("a", "b"), ("a",), ("b",))
+    assert training_rules(counts, covers, fewest=1, dense=150, most=1_000) == (("a",), ("b",), ("c",))
+    assert training_rules(counts, covers, fewest=500, dense=0, most=1_000) == ()
