@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
 
+from matching.amounts import no_amounts
 from matching.errors import ConservationBroken
 from matching.identity import FILE_ID, ROW
 
@@ -71,6 +72,10 @@ class Outcome:
     the record's own side for a null key), `source_value`, `target_value`, `delta` (as above); Int64: `source_file_id`,
     `source_row`, `target_file_id`, `target_row`, `match_id` (null where there is none); String: `key` (such as
     `order_id=O-1, line=2`), `description`.
+
+    `amounts`: where the rule set has `amount`, one row per side, bucket (as in `totals`) and currency: String: `side`, `bucket`,
+    `currency` (null where none is named), `amount` (the exact sum); Int64: `rows`, and `unread`, those of them without a readable
+    amount. By side, then bucket, then currency. Empty otherwise.
     """
 
     matches: pl.DataFrame
@@ -79,6 +84,7 @@ class Outcome:
     breaks: pl.DataFrame
     statistics: Statistics
     totals: Totals
+    amounts: pl.DataFrame = field(default_factory=no_amounts)
 
 
 @dataclass(frozen=True)

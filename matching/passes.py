@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import polars as pl
 
+from matching.amounts import amounts_by_bucket
 from matching.breaks import Findings, find_breaks
 from matching.candidates import pair_by_key
 from matching.frames import Positions, Side, read_side
@@ -80,6 +81,9 @@ def reconcile(
             exception_count=breaks.height,
         ),
         totals=totals,
+        amounts=amounts_by_bucket(
+            plan.amount, source_side, target_side, (found.source_codes, found.target_codes), _BUCKETS
+        ),
     )
     several = any(one.cardinality is not Cardinality.ONE_TO_ONE for one in plan.passes)
     check_conservation(outcome, fingerprint(source_side.frame), fingerprint(target_side.frame), several=several)

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
@@ -19,6 +20,7 @@ from matching.errors import ReconError, RuleInvalid
 
 if TYPE_CHECKING:
     import polars as pl
+    from rich.table import Table
 
     from matching import Outcome, RuleSet
 
@@ -248,6 +250,8 @@ def _print_summary(
     sides.add_section()
     sides.add_row("in all", f"{counted.total_source_records:,}", f"{counted.total_target_records:,}")
     console.print(sides)
+    if not outcome.amounts.is_empty():
+        console.print(_amounts_table(outcome.amounts))
     if counted.exception_count:
         table = Table("Exception", "Severity", "Field", "Count", title="Exceptions", title_justify="left")
         table.columns[3].justify = "right"
@@ -260,3 +264,15 @@ def _print_summary(
     )
     if out is not None:
         console.print(f"Artifacts are in {escape(str(out))}")
+
+
+def _amounts_table(amounts: pl.DataFrame) -> Table:
+    from rich.table import Table
+
+    table = Table("Side", "Records", "Currency", "Count", "Amount", "No amount", title="Amounts", title_justify="left")
+    for column in table.columns[3:]:
+        column.justify = "right"
+    for side, bucket, currency, rows, amount, unread in amounts.iter_rows():
+        shown = bucket.replace("_", " ").lower()
+        table.add_row(side, shown, escape(currency or ""), f"{rows:,}", f"{Decimal(amount):,f}", f"{unread:,}")
+    return table
