@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 SOURCE_ID, TARGET_ID = 1, 2
 """The `_recon_file_id` of each file; one that has identity columns of its own (an artifact as Parquet) keeps them."""
 
+IN_MEMORY = 1 << 30
+"""Bytes of a CSV file that is read once and held, without a twin on disk."""
+
 COMPARE_FORMS = (
     "FIELD, A=B, A=B:0.01 (amounts), A=B:1d (days), A=B:~0.9 (similar texts), A=B:contains, :starts-with, :ends-with"
 )
@@ -128,9 +131,14 @@ def _readable(path: Path, file_id: int, twin: Path) -> pl.LazyFrame:
     from matching.identity import RESERVED
     from models.errors import FileUnreadable
     from models.tabular import scan
+    from models.tabular.delimited import regular_csv
     from models.tabular.ingest import READERS
 
     suffix = path.suffix.lower()
+    if suffix == ".csv" and path.stat().st_size <= IN_MEMORY:
+        held = regular_csv(path)
+        if held is not None and not {*RESERVED} & {*held.columns}:
+            return scan(held.lazy(), file_id)
     if suffix == ".parquet":
         frame = scan_parquet(path, glob=False)
         if _is_twin(frame.collect_schema()):

@@ -35,26 +35,50 @@ def read_csv(path: Path, twin: Path) -> list[str]:
     return headers
 
 
+def regular_csv(path: Path) -> pl.DataFrame | None:
+    """What the twin of a CSV file would hold, in memory, where the file can be read as it is; None where it can't."""
+    with path.open("rb") as source:
+        lines = Lines(source)
+        headers = read_header(lines)
+        found = None if headers is None else _surveyed(path, headers, lines)
+        if headers is None or found is None:
+            return None
+        try:
+            frame = _regular_scan(path, headers, found).collect(engine="streaming")
+        except pl.exceptions.PolarsError:
+            return None
+    return frame if _adds_up(found, frame.lazy(), len(headers)) else None
+
+
 def _read_regular(path: Path, headers: list[str], twin: Path, lines: Lines) -> bool:
     """Whether the file could be read as it is. If not, there may be a twin that is wrong."""
-    if lines.number != 1 or not lines.last.endswith(b"\n") or len(set(headers)) != len(headers):
-        return False
-    found = survey(path, lines.offset)
-    if found is None or not found.lines:
+    found = _surveyed(path, headers, lines)
+    if found is None:
         return False
     try:
-        write_parquet(_scan(path, headers, skip=1, quotes=found.quotes, trim=found.blanks), twin)
+        write_parquet(_regular_scan(path, headers, found), twin)
     except pl.exceptions.PolarsError:
         return False
-    return _adds_up(found, twin, len(headers))
+    return _adds_up(found, pl.scan_parquet(twin, glob=False), len(headers))
 
 
-def _adds_up(found: Survey, twin: Path, width: int) -> bool:
+def _surveyed(path: Path, headers: list[str], lines: Lines) -> Survey | None:
+    """What the records after the header are made of, where the file may be regular."""
+    if lines.number != 1 or not lines.last.endswith(b"\n") or len(set(headers)) != len(headers):
+        return None
+    found = survey(path, lines.offset)
+    return found if found is not None and found.lines else None
+
+
+def _regular_scan(path: Path, headers: list[str], found: Survey) -> pl.LazyFrame:
+    return _scan(path, headers, skip=1, quotes=found.quotes, trim=found.blanks)
+
+
+def _adds_up(found: Survey, frame: pl.LazyFrame, width: int) -> bool:
     """Whether every record has `width` cells. None has more, or Polars would have refused it, so that the sum would prove it.
 
     A record with fewer lacks its last one: where that is never empty, there is nothing to prove.
     """
-    frame = pl.scan_parquet(twin, glob=False)
     if not found.quotes:
         height = int(frame.select(pl.len()).collect().item())
         return height == found.lines and found.commas == height * (width - 1)
