@@ -13,6 +13,7 @@ from matching.identity import FILE_ID, ROW
 from matching.keys import Numbers
 from matching.links import REASON_CODES, Codes, Judged, Links, PassResult
 from matching.plan import PassPlan, Plan
+from matching.potential import NearPairs
 from matching.sentences import sentence
 from matching.spec import MEASURED, Severities
 from matching.terms import BreakType, Cardinality, Decision, Reason, Severity
@@ -56,6 +57,7 @@ class Findings:
     """Per pass: pairs of records without a partner for a person to decide on."""
     source_codes: Codes
     target_codes: Codes
+    near: NearPairs
 
 
 def find_breaks(found: Findings, severities: Severities) -> pl.DataFrame:
@@ -72,6 +74,7 @@ def find_breaks(found: Findings, severities: Severities) -> pl.DataFrame:
         pieces.append(place.to_decide(candidates))
     pieces += _without_partner(found, found.source, found.source_codes, severities)
     pieces += _without_partner(found, found.target, found.target_codes, severities)
+    pieces.append(_near_pairs(found, severities))
     frame = pl.concat(pieces).sort("source", "target", "number", "pass", nulls_last=True)
     return frame.with_columns(_key_texts(found, frame), *_identities(found, frame)).select(*_COLUMNS)
 
@@ -177,6 +180,27 @@ class _Place:
             severity=self.severities.of(BreakType.POTENTIAL_MATCH, Severity.MEDIUM).value,
             description=pl.format("{}, agreement {} %; confirm or reject it", pl.lit(start), pl.lit(share)),
         )
+
+
+def _near_pairs(found: Findings, severities: Severities) -> pl.DataFrame:
+    """Pairs of records without a partner that come near each other."""
+    near = found.near
+    names = pl.Series(near.place).replace_strict(
+        {number: one.name for number, one in enumerate(found.plan.passes)}, return_dtype=pl.String
+    )
+    share = pl.Series(near.score / 10_000).round(1)
+    return _frame(
+        source=pl.Series(near.source),
+        target=pl.Series(near.target),
+        number=0,
+        **{"pass": pl.Series(near.place)},
+        type=BreakType.POTENTIAL_MATCH.value,
+        severity=severities.of(BreakType.POTENTIAL_MATCH, Severity.MEDIUM).value,
+        description=pl.format(
+            "Nearest without a partner by '{}', agreement {} %: {}; confirm or reject it",
+            *(pl.lit(one) for one in (names, share, near.sentence)),
+        ),
+    )
 
 
 def _without_partner(found: Findings, side: Side, codes: Codes, severities: Severities) -> list[pl.DataFrame]:

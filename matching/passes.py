@@ -19,6 +19,7 @@ from matching.matches import match_ids, matches_frame
 from matching.one_to_one import settle_one_to_one
 from matching.outcome import MATCHED, Outcome, Statistics, Totals, check_conservation, fingerprint
 from matching.plan import PassPlan, Plan, compile_rule_set, required_columns
+from matching.potential import near_pairs
 from matching.search import Board, eligible, judge_all, unreadable
 from matching.spec import RuleSet, Severities
 from matching.subset.settle import settle_by_subsets
@@ -140,6 +141,7 @@ def run_passes(plan: Plan, source: Side, target: Side, report: Callable[[float],
         candidates=candidates,
         source_codes=codes[0],
         target_codes=codes[1],
+        near=near_pairs(plan, board, [(one.source, one.target) for one in candidates]),
     )
 
 
