@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, date, datetime, time
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
 import polars as pl
 
 from matching.columns import exactly
@@ -23,7 +24,7 @@ PROOF = 55
 """Percent of the rows that must prove the guess: more than half of all values being of a kind is enough."""
 
 COLUMNS_AT_ONCE = 8
-"""Bounds memory: counting the distinct values of a million takes 16 MB a column."""
+"""Of a million rows. Bounds memory: counting the distinct values of a million takes 16 MB a column."""
 
 
 def schema_snapshot(frame: pl.LazyFrame) -> list[dict[str, str]]:
@@ -54,23 +55,29 @@ def profile(frame: pl.LazyFrame, height: int, *, trimmed: bool = False) -> list[
     counts blanks, `uniqueCount` (distinct values) and `sampleValues` (the first five, repeats kept) leave them out. `height` is
     the frame's number of rows. `trimmed` promises that no text is null, or begins or ends with such a character.
     """
-    columns = [_Column(name, dtype, trimmed=trimmed) for name, dtype in frame.collect_schema().items()]
+    schema = frame.collect_schema()
+    # Plain names to work under: looking for an exact name means looking through all of them.
+    names = {name: str(number) for number, name in enumerate(schema)}
+    frame = frame.select(exactly(*schema)).rename(names)
+    columns = [_Column(names[name], name, dtype, trimmed=trimmed) for name, dtype in schema.items()]
     described: list[dict[str, Any]] = []
-    for start in range(0, len(columns), COLUMNS_AT_ONCE):
-        described += _describe(frame, columns[start : start + COLUMNS_AT_ONCE], height)
+    at_once = max(COLUMNS_AT_ONCE, COLUMNS_AT_ONCE * EXACT_ROWS // max(height, 1))
+    for start in range(0, len(columns), at_once):
+        described += _describe(frame, columns[start : start + at_once], height)
     return described
 
 
 class _Column:
-    """The expressions that describe one column."""
+    """The expressions that describe one column; `shown` is its own name."""
 
-    def __init__(self, name: str, dtype: pl.DataType, *, trimmed: bool) -> None:
+    def __init__(self, name: str, shown: str, dtype: pl.DataType, *, trimmed: bool) -> None:
         self.name = name
+        self.shown = shown
         self.dtype = dtype
         self.is_text = isinstance(dtype, pl.String)
         self._trimmed = trimmed
-        self.text = self._stripped(exactly(name))
-        self.blank = self._blank(exactly(name), self.text)
+        self.text = self._stripped(pl.col(name))
+        self.blank = self._blank(pl.col(name), self.text)
 
     def _stripped(self, raw: pl.Expr) -> pl.Expr:
         return raw.str.strip_chars(BLANKS) if self.is_text and not self._trimmed else raw
@@ -83,19 +90,14 @@ class _Column:
     @property
     def hashed(self) -> pl.Expr:
         """64 bits per value; every blank has those of `blank_hash`."""
-        raw = exactly(self.name)
+        raw = pl.col(self.name)
         one_blank = self._trimmed or not self.is_text
         return (raw if one_blank else pl.when(~self.blank).then(raw)).hash().alias(self.name)
 
     @property
-    def blank_hash(self) -> int:
-        cell = "" if self.is_text else None
-        return int(pl.DataFrame({self.name: [cell]}, schema={self.name: self.dtype}).select(self.hashed).item())
-
-    @property
     def values(self) -> pl.Expr:
         """Without blanks."""
-        return exactly(self.name).filter(~self.blank)
+        return pl.col(self.name).filter(~self.blank)
 
     def fitting(self, kind: Kind) -> pl.Expr:
         """How many texts are of a kind."""
@@ -113,29 +115,37 @@ class _Column:
 
 
 def _describe(frame: pl.LazyFrame, columns: list[_Column], height: int) -> list[dict[str, Any]]:
-    head = frame.select(exactly(*(column.name for column in columns))).head(HEAD).collect()
+    head = frame.select(column.name for column in columns).head(HEAD).collect()
     hashes = frame.select(column.hashed for column in columns)
-    blanks = [column.blank_hash for column in columns]
-    counts = count_distinct(hashes, height, blanks, exact=height <= EXACT_ROWS)
+    counts = count_distinct(hashes, height, _blank_hashes(columns), exact=height <= EXACT_ROWS)
     kinds = _kinds(frame, head, columns, height, [height - count.blanks for count in counts])
-    return [
-        {
-            "name": column.name,
-            "detectedType": kind,
-            "nullCount": count.blanks,
-            "uniqueCount": count.distinct,
-            "sampleValues": _samples(frame, head, column, height - count.blanks),
-        }
-        | ({"uniqueCountApproximate": True} if count.estimated else {})
-        for column, count, kind in zip(columns, counts, kinds, strict=True)
-    ]
+    blanks = head.select(column.blank.alias(column.name) for column in columns)
+    described: list[dict[str, Any]] = []
+    for column, count, kind in zip(columns, counts, kinds, strict=True):
+        first = head.get_column(column.name).filter(~blanks.get_column(column.name)).head(SAMPLES)
+        if len(first) < min(SAMPLES, height - count.blanks):
+            first = frame.select(column.values.head(SAMPLES)).collect(engine="streaming").to_series()
+        described.append(
+            {
+                "name": column.shown,
+                "detectedType": kind,
+                "nullCount": count.blanks,
+                "uniqueCount": count.distinct,
+                "sampleValues": [json_value(value) for value in first],
+            }
+            | ({"uniqueCountApproximate": True} if count.estimated else {})
+        )
+    return described
 
 
-def _samples(frame: pl.LazyFrame, head: pl.DataFrame, column: _Column, filled: int) -> list[Any]:
-    found = head.select(column.values.head(SAMPLES)).to_series()
-    if len(found) < min(SAMPLES, filled):
-        found = frame.select(column.values.head(SAMPLES)).collect(engine="streaming").to_series()
-    return [json_value(value) for value in found]
+def _blank_hashes(columns: list[_Column]) -> list[int]:
+    """What `hashed` gives for a blank of each column; it depends on the type alone."""
+    known: dict[pl.DataType, int] = {}
+    for column in columns:
+        if column.dtype not in known:
+            cell = pl.Series(column.name, ["" if column.is_text else None], dtype=column.dtype)
+            known[column.dtype] = int(cell.to_frame().select(column.hashed).item())
+    return [known[column.dtype] for column in columns]
 
 
 def _kinds(
@@ -146,33 +156,34 @@ def _kinds(
     A kind is guessed from the first rows. If it is proved by a part of the table to be that of more than half of all values,
     the rest need not be looked at; otherwise every value is.
     """
-    guesses = {
-        column.name: guess
-        for column in columns
-        if column.is_text and (guess := _most_frequent(head.lazy(), column)) is not None
-    }
+    texts = [column for column in columns if column.is_text]
+    guesses = _most_frequent(head.lazy(), texts, "in-memory")
+    if head.height < height:
+        guesses |= _proved(frame, texts, guesses, height, dict(zip((one.name for one in columns), filled, strict=True)))
+    return [(guesses.get(column.name) or TEXT).name if column.is_text else column.kind_of_type for column in columns]
+
+
+def _proved(
+    frame: pl.LazyFrame, columns: list[_Column], guesses: dict[str, Kind], height: int, filled: dict[str, int]
+) -> dict[str, Kind]:
+    """The kinds of columns whose guess a part of the table does not prove."""
     part = frame.head(height * PROOF // 100 + 1)
     proofs = part.select(column.fitting(guesses[column.name]) for column in columns if column.name in guesses)
-    proved = next(proofs.collect(engine="streaming").iter_rows(named=True), {}) if guesses else {}
-    kinds: list[str] = []
-    for column, count in zip(columns, filled, strict=True):
-        if not column.is_text:
-            kinds.append(column.kind_of_type)
-        elif column.name in guesses and proved[column.name] * 2 > count:
-            kinds.append(guesses[column.name].name)
-        else:
-            kinds.append((_most_frequent(frame, column) or TEXT).name)
-    return kinds
+    found = next(proofs.collect(engine="streaming").iter_rows(named=True), {}) if guesses else {}
+    doubtful = [column for column in columns if found.get(column.name, 0) * 2 <= filled[column.name]]
+    better: dict[str, Kind] = {}
+    # One by one: the kinds of all values of a column are as many bytes.
+    for column in doubtful:
+        better |= _most_frequent(frame, [column], "streaming")
+    return better
 
 
-def _most_frequent(frame: pl.LazyFrame, column: _Column) -> Kind | None:
-    counts = (
-        frame.filter(~column.blank)
-        .select(kind_index(column.text).alias("kind"))
-        .group_by("kind")
-        .len()
-        .sort(pl.col("len"), -pl.col("kind").cast(pl.Int16), descending=True)
-        .head(1)
-        .collect(engine="streaming")
-    )
-    return KINDS[counts["kind"][0]] if counts.height else None
+def _most_frequent(
+    frame: pl.LazyFrame, columns: list[_Column], engine: Literal["in-memory", "streaming"]
+) -> dict[str, Kind]:
+    """By column, the kind that most of its values are of; the first of `KINDS` on a tie. Columns of blanks are left out."""
+    kinds = frame.select(
+        pl.when(~column.blank).then(kind_index(column.text)).alias(column.name) for column in columns
+    ).collect(engine=engine)
+    counts = {name: np.bincount(kinds.get_column(name).drop_nulls().to_numpy()) for name in kinds.columns}
+    return {name: KINDS[int(count.argmax())] for name, count in counts.items() if len(count)}
