@@ -115,7 +115,8 @@ def run_ours(source: Path, target: Path, out: Path) -> None:
 
 def run_theirs(source: Path, target: Path, out: Path) -> None:
     statement = PEER.format(source=source, target=target, out=out)
-    script = f"import duckdb; duckdb.connect(config={{'enable_progress_bar': 'false'}}).execute({statement!r})"
+    quiet = "SET enable_progress_bar = false"
+    script = f"import duckdb; peer = duckdb.connect(); peer.execute({quiet!r}); peer.execute({statement!r})"
     subprocess.run([sys.executable, "-c", script], check=True)
 
 
