@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from matching.errors import ReconError
+from recon.backtest import backtest_command
 from recon.generate.command import generate_command
 from recon.match import match_command
 from recon.suggest import suggest_command
@@ -41,6 +42,7 @@ app = _App(no_args_is_help=True, add_completion=False, pretty_exceptions_show_lo
 app.command("match")(match_command)
 app.command("suggest")(suggest_command)
 app.command("generate")(generate_command)
+app.command("backtest")(backtest_command)
 
 
 @app.callback(invoke_without_command=True)

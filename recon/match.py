@@ -10,7 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from matching import Outcome, RuleSet
+
+Result = TypeVar("Result")
 
 SOURCE_ID, TARGET_ID = 1, 2
 """The `_recon_file_id` of each file; one that has identity columns of its own (an artifact as Parquet) keeps them."""
@@ -62,7 +64,7 @@ def match_command(
     """Match the records of two files and say where they disagree."""
     started = perf_counter()
     rule_set = _rule_set(key or [], compare or [], rules)
-    outcome = _with_progress_bar(lambda tell: match_files(source, target, rule_set, out, on_progress=tell))
+    outcome = with_progress_bar(lambda tell: match_files(source, target, rule_set, out, on_progress=tell))
     _print_summary(Console(highlight=False), source.name, target.name, outcome, out, perf_counter() - started)
     if fail_on_breaks and not outcome.breaks.is_empty():
         raise typer.Exit(1)
@@ -189,17 +191,24 @@ def _rule_set(keys: Sequence[str], compares: Sequence[str], rules: Path | None) 
     if rules is not None:
         if keys or compares:
             raise RuleInvalid("Give either --rules or --key and --compare, not both")
-        try:
-            definition = json.loads(rules.read_text("utf-8"))
-        except (ValueError, RecursionError) as error:
-            raise RuleInvalid(f"{rules.name} is not JSON: {error}") from error
-        if not isinstance(definition, dict):
-            raise RuleInvalid(f"{rules.name} has no rule set: a JSON object is expected")
-        return rule_set_of(definition)
+        return read_rule_set(rules)
     if not keys:
         raise RuleInvalid("Say which field makes two records partners: --key A=B, or a rule set with --rules FILE")
     comparisons = [parse_compare(one) for one in compares]
     return rule_set_of({"passes": [{"keys": [parse_key(one) for one in keys], "comparisons": comparisons}]})
+
+
+def read_rule_set(path: Path) -> RuleSet:
+    """The rule set in a JSON file. Raises RuleInvalid."""
+    from matching import rule_set_of
+
+    try:
+        definition = json.loads(path.read_text("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise RuleInvalid(f"{path.name} is not JSON: {error}") from error
+    if not isinstance(definition, dict):
+        raise RuleInvalid(f"{path.name} has no rule set: a JSON object is expected")
+    return rule_set_of(definition)
 
 
 def parse_key(text: str) -> dict[str, Any]:
@@ -232,7 +241,7 @@ def _rule(text: str) -> dict[str, Any] | None:
     return None
 
 
-def _with_progress_bar(work: Callable[[Callable[[float], None]], Outcome]) -> Outcome:
+def with_progress_bar(work: Callable[[Callable[[float], None]], Result]) -> Result:
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
     console = Console(stderr=True)
