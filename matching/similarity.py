@@ -12,6 +12,9 @@ from matching.fields import Algorithm
 _DIGITS = 9
 """What rapidfuzz computes in floats is rounded to so many places, so that a bound that is met is met everywhere."""
 
+_REPEATED = 0.7
+"""With fewer distinct pairs than this share, each is looked at once only."""
+
 
 def similarities(source: pl.Series, target: pl.Series, algorithm: Algorithm) -> pl.Series:
     """Float64 per pair of texts, as `fields.FuzzyRule` describes them.
@@ -19,7 +22,9 @@ def similarities(source: pl.Series, target: pl.Series, algorithm: Algorithm) -> 
     Nulls give null. LEVENSHTEIN is below 0 where lower case is so much longer than the text, and NaN for two empty texts.
     """
     frame = pl.DataFrame({"source": source, "target": target})
-    pairs = frame.unique()
+    # Finding what is the same and bringing it back costs more than it saves where little is.
+    repeats = frame.select(pl.struct("source", "target").hash().n_unique()).item() < _REPEATED * frame.height
+    pairs = frame.unique() if repeats else frame
     lowered = pairs.select(pl.all().str.to_lowercase())
     texts = lowered["source"].to_list(), lowered["target"].to_list()
     if algorithm == "LEVENSHTEIN":
@@ -29,6 +34,8 @@ def similarities(source: pl.Series, target: pl.Series, algorithm: Algorithm) -> 
     else:
         similarity = pl.lit(_scored(texts, algorithm)).round(_DIGITS)
     judged = pairs.with_columns(similarity.alias("similarity"))
+    if not repeats:
+        return judged.get_column("similarity")
     found = frame.join(judged, on=["source", "target"], how="left", maintain_order="left")
     return found.get_column("similarity")
 

@@ -56,7 +56,7 @@ def near_pairs(
 ) -> Iterator[tuple[Integers, Integers]]:
     """Every pair of a source and a target row of one group (at least 0, below 2^31) in all windows; each pair once.
 
-    In parts of some `PAIRS_AT_ONCE` candidates, by source row within a part's order; no row of a source is in two parts.
+    In parts of some `PAIRS_AT_ONCE` candidates, in no order that means anything.
     """
     if not len(source_groups) or not len(target_groups):
         return
@@ -78,6 +78,9 @@ def near_pairs(
     rows = np.repeat(np.arange(heights[0]), met)
     bucket = first[rows] + _positions_within(met)
     cell = source_groups[rows] * buckets + bucket
+    # In order, neighbours are looked up beside each other: several times faster than all over the place.
+    side_by_side = np.argsort(cell * (along.distinct + 1) + along.low[rows])
+    rows, cell = rows[side_by_side], cell[side_by_side]
     at = np.minimum(np.searchsorted(cells, cell), len(cells) - 1)
     known = cells[at] == cell
     rows, at = rows[known], at[known]
@@ -86,7 +89,7 @@ def near_pairs(
     some = counts > 0
     rows, start, counts = rows[some], start[some], counts[some]
     checked = [*ranked[2:], *([across] if size > 1 else [])]
-    for part in _parts(rows, counts):
+    for part in _parts(counts):
         source = np.repeat(rows[part], counts[part])
         target = order[np.repeat(start[part], counts[part]) + _positions_within(counts[part])]
         inside = np.ones(len(source), dtype=np.bool_)
@@ -109,14 +112,12 @@ def _positions_within(counts: Integers) -> Integers:
     return np.arange(total, dtype=np.int64) - np.repeat(ends - counts, counts)
 
 
-def _parts(rows: Integers, counts: Integers) -> Iterator[slice]:
-    """Slices of some `PAIRS_AT_ONCE` pairs, cut between source rows."""
+def _parts(counts: Integers) -> Iterator[slice]:
+    """Slices of some `PAIRS_AT_ONCE` pairs."""
     ends = np.cumsum(counts)
     begin = 0
-    while begin < len(rows):
+    while begin < len(counts):
         done = ends[begin - 1] if begin else 0
         end = max(int(np.searchsorted(ends, done + PAIRS_AT_ONCE)), begin + 1)
-        while end < len(rows) and rows[end] == rows[end - 1]:
-            end += 1
         yield slice(begin, end)
         begin = end
