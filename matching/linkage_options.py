@@ -34,8 +34,8 @@ class Linkage(Strict):
     fields: tuple[LinkageField, ...] = Field(min_length=1)
     blocking: tuple[tuple[str, ...], ...] = ()
     """Sets of field names: two records are candidates where all of one set are equal. None: chosen from the records."""
-    minimum_weight: float = 8.0
-    """log2 of the odds from which on a candidate may become a match, inclusive; 0 is even odds, 8 is 256 to 1."""
+    minimum_weight: float = 5.0
+    """log2 of the odds from which on a candidate may become a match, inclusive; 0 is even odds, 5 is 32 to 1."""
     prior: float | None = Field(default=None, gt=0, lt=1)
     """The share of all pairs of records that are of one thing. None: learned."""
     seed: int = Field(default=1, ge=0, le=2**31)
