@@ -17,7 +17,7 @@ from api import errors
 from api.deps import Services
 from api.envelope import Failure
 from api.headers import SafeHeaders
-from api.routes import ai, files, health, reconciliations, rules, runs, streams
+from api.routes import ai, backtests, files, health, reconciliations, rules, runs, streams
 from matching.errors import ReconError
 from models.db import migrate
 from models.settings import Settings
@@ -71,7 +71,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(SafeHeaders)
     errors.install(app)
     api = APIRouter(prefix="/api/v1")
-    for routes in (health.routes, files.routes, rules.routes, reconciliations.routes, ai.routes):
+    for routes in (health.routes, files.routes, rules.routes, backtests.routes, reconciliations.routes, ai.routes):
         api.include_router(routes)
     if chosen.streams_enabled:
         api.include_router(streams.routes)

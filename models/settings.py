@@ -39,6 +39,9 @@ class Settings(BaseSettings):
     large_file_rows: int = Field(
         default=1_000_000, gt=0, description="above this `validate` warns STEP_TARGET_FILE_LARGE"
     )
+    backtest_rows: int = Field(
+        default=1_000_000, gt=0, description="rows of both files together that a back-test over the API may read"
+    )
     start_wait: float = Field(default=10.0, ge=0, description="how long a legacy start waits for the end of its run")
     retry_base: float = Field(
         default=1.0, gt=0, description="delay before the first retry of a step; doubles each time"

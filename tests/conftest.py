@@ -42,6 +42,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStack]:
         prefect_port=free_port(),
         retry_base=0.2,
         large_file_rows=50,
+        backtest_rows=500,
         upload_limit=5_000_000,
     )
     with EmbeddedStack(settings) as running:
