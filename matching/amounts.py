@@ -59,6 +59,24 @@ def amounts_by_bucket(
     return pl.concat(pieces).cast({"rows": pl.Int64, "unread": pl.Int64})
 
 
+def added_up(pieces: Sequence[pl.DataFrame], buckets: Sequence[str]) -> pl.DataFrame:
+    """What `amounts_by_bucket` gives for all records, from what it gives for parts of them."""
+    place = pl.col("bucket").replace_strict({name: at for at, name in enumerate(buckets)}, return_dtype=pl.Int64)
+    numbers = (
+        pl.concat([no_amounts(), *pieces])
+        .group_by("side", "bucket", "currency")
+        .agg(pl.col("rows").sum(), pl.col("amount"), pl.col("unread").sum())
+        .sort("side", place, "currency", nulls_last=True)
+    )
+    sums: list[str] = []
+    for texts in numbers["amount"]:
+        total = Decimal(0)
+        for one in texts:
+            total = _EXACT.add(total, Decimal(one))
+        sums.append(plain_text(total))
+    return numbers.with_columns(pl.Series("amount", sums, dtype=pl.String)).select(*SCHEMA)
+
+
 def check_sums(side: str, parts: pl.DataFrame, whole: pl.DataFrame) -> None:
     """Raises ConservationBroken unless `parts` (by bucket and currency) add up to `whole` (by currency).
 

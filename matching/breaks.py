@@ -10,7 +10,7 @@ import polars as pl
 
 from matching.frames import Positions, Side
 from matching.identity import FILE_ID, ROW
-from matching.keys import Numbers
+from matching.keys import Flags, Numbers
 from matching.links import REASON_CODES, Codes, Judged, Links, PassResult
 from matching.plan import PassPlan, Plan
 from matching.potential import NearPairs
@@ -19,7 +19,7 @@ from matching.spec import MEASURED, Severities
 from matching.terms import BreakType, Cardinality, Decision, Reason, Severity
 from matching.texts import key_values, rendered
 
-_COLUMNS: dict[str, type[pl.DataType]] = {
+BREAK_SCHEMA: dict[str, type[pl.DataType]] = {
     "type": pl.String,
     "severity": pl.String,
     "field": pl.String,
@@ -35,7 +35,7 @@ _COLUMNS: dict[str, type[pl.DataType]] = {
     "description": pl.String,
 }
 
-_POSITIONS: dict[str, type[pl.DataType]] = {
+POSITION_SCHEMA: dict[str, type[pl.DataType]] = {
     "source": pl.UInt32,
     "target": pl.UInt32,
     "number": pl.UInt32,
@@ -62,6 +62,20 @@ class Findings:
 
 def find_breaks(found: Findings, severities: Severities) -> pl.DataFrame:
     """The breaks of a rule set, as `outcome.Outcome` describes them."""
+    sides = ((found.source, found.source_codes), (found.target, found.target_codes))
+    left = [leftover_breaks(found, side, codes, _asked(found, side), severities) for side, codes in sides]
+    return in_order(pl.concat([pass_breaks(found, severities), *left, near_breaks(found, severities)])).select(
+        *BREAK_SCHEMA
+    )
+
+
+def in_order(breaks: pl.DataFrame) -> pl.DataFrame:
+    """By source, target, number and pass; no two breaks share all four."""
+    return breaks.sort(*POSITION_SCHEMA, nulls_last=True)
+
+
+def pass_breaks(found: Findings, severities: Severities) -> pl.DataFrame:
+    """The breaks of matches and the pairs to decide on, with the positions that they are ordered by, in no order."""
     pieces: list[pl.DataFrame] = []
     for number, (result, ids, candidates) in enumerate(
         zip(found.results, found.match_ids, found.candidates, strict=True)
@@ -72,16 +86,24 @@ def find_breaks(found: Findings, severities: Severities) -> pl.DataFrame:
         if result.plan.legacy:
             pieces += place.null_keys_of_pairs()
         pieces.append(place.to_decide(candidates))
-    pieces += _without_partner(found, found.source, found.source_codes, severities)
-    pieces += _without_partner(found, found.target, found.target_codes, severities)
-    pieces.append(_near_pairs(found, severities))
-    frame = pl.concat(pieces).sort("source", "target", "number", "pass", nulls_last=True)
-    return frame.with_columns(_key_texts(found, frame), *_identities(found, frame)).select(*_COLUMNS)
+    return _located(found, pl.concat(pieces))
+
+
+def _located(found: Findings, frame: pl.DataFrame) -> pl.DataFrame:
+    return frame.with_columns(_key_texts(found, frame), *_identities(found, frame))
+
+
+def _asked(found: Findings, side: Side) -> Flags:
+    """Which records are in a pair that a person is asked about."""
+    asked = np.zeros(side.height, dtype=np.bool_)
+    for one in found.candidates:
+        asked[one.source if side.name == "source" else one.target] = True
+    return asked
 
 
 def _frame(**columns: pl.Series | pl.Expr | str | int | None) -> pl.DataFrame:
     """A frame of breaks still to be given identities and key texts; columns left out are null."""
-    wanted = {**_POSITIONS, **_COLUMNS}
+    wanted = {**POSITION_SCHEMA, **BREAK_SCHEMA}
     series = {name: one for name, one in columns.items() if isinstance(one, pl.Series)}
     rest = {name: one for name, one in columns.items() if name not in series}
     return pl.DataFrame(series).select(
@@ -182,14 +204,14 @@ class _Place:
         )
 
 
-def _near_pairs(found: Findings, severities: Severities) -> pl.DataFrame:
-    """Pairs of records without a partner that come near each other."""
+def near_breaks(found: Findings, severities: Severities) -> pl.DataFrame:
+    """Pairs of records without a partner that come near each other, as `pass_breaks` gives breaks."""
     near = found.near
     names = pl.Series(near.place).replace_strict(
         {number: one.name for number, one in enumerate(found.plan.passes)}, return_dtype=pl.String
     )
     share = pl.Series(near.score / 10_000).round(1)
-    return _frame(
+    frame = _frame(
         source=pl.Series(near.source),
         target=pl.Series(near.target),
         number=0,
@@ -201,14 +223,12 @@ def _near_pairs(found: Findings, severities: Severities) -> pl.DataFrame:
             *(pl.lit(one) for one in (names, share, near.sentence)),
         ),
     )
+    return _located(found, frame)
 
 
-def _without_partner(found: Findings, side: Side, codes: Codes, severities: Severities) -> list[pl.DataFrame]:
+def leftover_breaks(found: Findings, side: Side, codes: Codes, asked: Flags, severities: Severities) -> pl.DataFrame:
+    """The breaks of one side's records without a partner, as `pass_breaks` gives them; `asked`: a pair of theirs is told."""
     other = "target" if side.name == "source" else "source"
-    candidates = [one.source if side.name == "source" else one.target for one in found.candidates]
-    asked = np.zeros(side.height, dtype=np.bool_)
-    for one in candidates:
-        asked[one] = True
     missing = BreakType.MISSING_TARGET if side.name == "source" else BreakType.MISSING_SOURCE
     pieces: list[pl.DataFrame] = []
     for break_type, reason, severity, description in (
@@ -247,7 +267,7 @@ def _without_partner(found: Findings, side: Side, codes: Codes, severities: Seve
     rows = np.flatnonzero((codes == REASON_CODES[Reason.NULL_KEY]) | (codes == REASON_CODES[Reason.FORMAT_ERROR]))
     if len(rows):
         pieces.append(_set_aside(_keyed(found.plan), side, rows.astype(np.uint32), severities))
-    return pieces
+    return _located(found, pl.concat(pieces))
 
 
 def _keyed(plan: Plan) -> PassPlan:

@@ -82,6 +82,29 @@ def read_side(name: SideName, scan: pl.LazyFrame, fields: Sequence[str]) -> Side
 
     Raises ColumnNotFound for a field or an identity column that is not there, RuleInvalid for one whose values have no text.
     """
+    scan, columns = checked_scan(name, scan, fields)
+    needed = list(dict.fromkeys(one for one in fields if one in columns))
+    # One chunk: picking rows from many is ten times slower.
+    frame = scan.select(FILE_ID, ROW, exactly(*needed)).collect().rechunk()
+    files, rows = frame.get_column(FILE_ID), frame.get_column(ROW)
+    file_id = int(files[0]) if frame.height and files.min() == files.max() and not files.null_count() else None
+    if file_id is not None and bool((rows.diff().slice(1) > 0).all()):
+        without_gap = rows[-1] - rows[0] == frame.height - 1
+        return Side(name, scan, columns, frame, None, file_id, int(rows[0]) if without_gap else None)
+    order = identity_order(frame)
+    if order is None:
+        return Side(name, scan, columns, frame, None, file_id)
+    return Side(name, scan, columns, frame[order].rechunk(), order, file_id)
+
+
+def identity_order(frame: pl.DataFrame) -> Positions | None:
+    """The rows of a frame in order of identity; None where they are in that order."""
+    order = frame.select(pl.arg_sort_by(FILE_ID, ROW)).to_series().cast(pl.UInt32)
+    return None if order.is_sorted() else order.to_numpy()
+
+
+def checked_scan(name: SideName, scan: pl.LazyFrame, fields: Sequence[str]) -> tuple[pl.LazyFrame, tuple[str, ...]]:
+    """An input with its own columns, then identity as Int64; and the names of its own columns. Raises as `read_side`."""
     schema = scan.collect_schema()
     missing = [one for one in (*fields, FILE_ID, ROW) if one not in schema or one == REASON]
     columns = tuple(one for one in schema.names() if one not in RESERVED)
@@ -96,19 +119,7 @@ def read_side(name: SideName, scan: pl.LazyFrame, fields: Sequence[str]) -> Side
                 type=str(schema[field]),
             )
     identity = [pl.col(FILE_ID).cast(pl.Int64), pl.col(ROW).cast(pl.Int64)]
-    scan = scan.select(exactly(*columns), *identity)
-    needed = list(dict.fromkeys(one for one in fields if one in columns))
-    # One chunk: picking rows from many is ten times slower.
-    frame = scan.select(FILE_ID, ROW, exactly(*needed)).collect().rechunk()
-    files, rows = frame.get_column(FILE_ID), frame.get_column(ROW)
-    file_id = int(files[0]) if frame.height and files.min() == files.max() and not files.null_count() else None
-    if file_id is not None and bool((rows.diff().slice(1) > 0).all()):
-        without_gap = rows[-1] - rows[0] == frame.height - 1
-        return Side(name, scan, columns, frame, None, file_id, int(rows[0]) if without_gap else None)
-    order = frame.select(pl.arg_sort_by(FILE_ID, ROW)).to_series().cast(pl.UInt32)
-    if order.is_sorted():
-        return Side(name, scan, columns, frame, None, file_id)
-    return Side(name, scan, columns, frame[order].rechunk(), order.to_numpy(), file_id)
+    return scan.select(exactly(*columns), *identity), columns
 
 
 def _unused_name(wish: str, taken: Iterable[str]) -> str:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import polars as pl
 
 from matching.breaks import Findings
 from matching.comparators import FULL_SCORE
-from matching.frames import Side
+from matching.frames import Positions, Side
 from matching.identity import FILE_ID, ROW
 from matching.keys import Numbers
 from matching.links import Judged, Links, PassResult
@@ -39,6 +39,11 @@ def _is_one_each(links: Links) -> bool:
 
 def matches_frame(found: Findings) -> pl.DataFrame:
     """One row per link, as `outcome.Outcome` describes them."""
+    return located_matches(found)[2]
+
+
+def located_matches(found: Findings) -> tuple[Positions, Positions, pl.DataFrame]:
+    """The matches and the positions of their records, by source position, then target position."""
     results = found.results
     source = np.concatenate([one.links.source for one in results])
     target = np.concatenate([one.links.target for one in results])
@@ -61,7 +66,7 @@ def matches_frame(found: Findings) -> pl.DataFrame:
         *_identity(found.source, source),
         *_identity(found.target, target),
     ]
-    return pl.DataFrame([*columns[:2], *identities, *columns[2:]])
+    return source, target, pl.DataFrame([*columns[:2], *identities, *columns[2:]])
 
 
 def _identity(side: Side, positions: np.ndarray[tuple[int], np.dtype[np.uint32]]) -> list[pl.Series]:
@@ -85,21 +90,23 @@ def _scores(result: PassResult) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
 def _verdicts(results: Sequence[PassResult]) -> list[pl.Series]:
     """`agrees_` and `delta_` columns, by number; null for the matches of passes that don't judge it."""
     pieces: dict[str, list[tuple[int, pl.Series]]] = {}
-    names: list[tuple[int, int, str]] = []
-    for place, result in enumerate(results):
-        compared = {one.number for one in result.plan.comparisons}
-        for detail in result.links.details:
-            if detail.name not in pieces:
-                names.append((0, 0, detail.name))
-            pieces.setdefault(detail.name, []).append((place, detail))
-        for one in result.links.judged:
-            for rank, (kind, values) in enumerate(_columns(one, one.comparison.number in compared)):
-                name = f"{kind}_{one.comparison.number}_{one.comparison.source_field}"
-                if name not in pieces:
-                    names.append((one.comparison.number, rank, name))
-                pieces.setdefault(name, []).append((place, values))
-    in_order = sorted(names, key=lambda one: one[:2])
-    return [_whole(name, pieces[name], results) for _, _, name in in_order]
+    places: dict[str, tuple[int, int]] = {}
+    for at, result in enumerate(results):
+        for name, place, values in verdict_columns(result):
+            places.setdefault(name, place)
+            pieces.setdefault(name, []).append((at, values))
+    return [_whole(name, pieces[name], results) for name in sorted(places, key=places.__getitem__)]
+
+
+def verdict_columns(result: PassResult) -> Iterator[tuple[str, tuple[int, int], pl.Series]]:
+    """The columns that explain the matches of a pass: name, place (they go by place, then first appearance), values."""
+    compared = {one.number for one in result.plan.comparisons}
+    for detail in result.links.details:
+        yield detail.name, (0, 0), detail
+    for one in result.links.judged:
+        number = one.comparison.number
+        for rank, (kind, values) in enumerate(_columns(one, number in compared)):
+            yield f"{kind}_{number}_{one.comparison.source_field}", (number, rank), values
 
 
 def _columns(judged: Judged, is_comparison: bool) -> list[tuple[str, pl.Series]]:

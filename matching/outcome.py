@@ -88,6 +88,24 @@ class Outcome:
 
 
 @dataclass(frozen=True)
+class LargeOutcome:
+    """An `Outcome` that is not held in memory: the same rows in the same order, to be read as often as is wanted.
+
+    The frames are there as long as what they were spilled to. `match_rows` and `unmatched_rows` (source, target) are heights.
+    """
+
+    matches: pl.LazyFrame
+    unmatched_source: pl.LazyFrame
+    unmatched_target: pl.LazyFrame
+    breaks: pl.LazyFrame
+    statistics: Statistics
+    totals: Totals
+    amounts: pl.DataFrame
+    match_rows: int
+    unmatched_rows: tuple[int, int]
+
+
+@dataclass(frozen=True)
 class Fingerprint:
     """How many records there are, and which ones, in whatever order."""
 

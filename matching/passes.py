@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import polars as pl
@@ -26,7 +26,7 @@ from matching.subset.settle import settle_by_subsets
 from matching.terms import Ambiguity, Cardinality, Decision, Grouping, Reason
 from matching.threads import at_once
 
-_BUCKETS = [MATCHED, *(reason.value for reason in REASON_CODES)]
+BUCKETS = [MATCHED, *(reason.value for reason in REASON_CODES)]
 """By code."""
 
 
@@ -59,7 +59,7 @@ def reconcile(
     report(0.4)
     found = run_passes(plan, source_side, target_side, lambda part: report(0.4 + 0.4 * part))
     report(0.8)
-    totals = Totals(source=_by_bucket(found.source_codes), target=_by_bucket(found.target_codes))
+    totals = Totals(source=by_bucket(found.source_codes), target=by_bucket(found.target_codes))
     breaks, matches, unmatched_source, unmatched_target = at_once(
         [
             lambda: find_breaks(found, plan.severities.overridden_by(severities)),
@@ -77,13 +77,13 @@ def reconcile(
             total_source_records=source_side.height,
             total_target_records=target_side.height,
             matched_records=totals.source.get(MATCHED, 0),
-            unmatched_source_records=_without_candidate(totals.source),
-            unmatched_target_records=_without_candidate(totals.target),
+            unmatched_source_records=without_candidate(totals.source),
+            unmatched_target_records=without_candidate(totals.target),
             exception_count=breaks.height,
         ),
         totals=totals,
         amounts=amounts_by_bucket(
-            plan.amount, source_side, target_side, (found.source_codes, found.target_codes), _BUCKETS
+            plan.amount, source_side, target_side, (found.source_codes, found.target_codes), BUCKETS
         ),
     )
     several = any(one.cardinality is not Cardinality.ONE_TO_ONE for one in plan.passes)
@@ -102,7 +102,7 @@ def run_passes(plan: Plan, source: Side, target: Side, report: Callable[[float],
     codes = [np.zeros(source.height, dtype=np.uint8), np.zeros(target.height, dtype=np.uint8)]
     results: list[PassResult] = []
     for number, one in enumerate(plan.passes, start=1):
-        result = _run(board, one)
+        result = run_pass(board, one)
         results.append(result)
         for kept, told in zip(codes, (result.source_codes, result.target_codes), strict=True):
             np.maximum(kept, told, out=kept)
@@ -110,28 +110,12 @@ def run_passes(plan: Plan, source: Side, target: Side, report: Callable[[float],
         board.target_open[result.links.target] = False
         report(number / len(plan.passes))
     candidates = [_open_ones(board, one.candidates) for one in results]
-    for code, is_open, asked, had in (
-        (
-            codes[0],
-            board.source_open,
-            [one.source for one in candidates],
-            [one.candidates.source for one in results],
-        ),
-        (
-            codes[1],
-            board.target_open,
-            [one.target for one in candidates],
-            [one.candidates.target for one in results],
-        ),
-    ):
-        # Who was in doubt, and whose candidates have all found another partner, has none.
-        lost = np.zeros(len(code), dtype=np.bool_)
-        for rows in had:
-            lost[rows] = True
-        for rows in asked:
-            lost[rows] = False
-        code[lost] = np.minimum(code[lost], REASON_CODES[Reason.MISSING])
-        code[~is_open] = MATCHED_CODE
+    settle_codes(
+        codes[0], board.source_open, [one.candidates.source for one in results], [one.source for one in candidates]
+    )
+    settle_codes(
+        codes[1], board.target_open, [one.candidates.target for one in results], [one.target for one in candidates]
+    )
     return Findings(
         plan=plan,
         source=source,
@@ -145,6 +129,20 @@ def run_passes(plan: Plan, source: Side, target: Side, report: Callable[[float],
     )
 
 
+def settle_codes(code: Codes, is_open: Flags, had: Sequence[Positions], asked: Sequence[Positions]) -> None:
+    """Makes of the highest code of all passes the final one. `had` are the rows with candidates, `asked` those that keep one.
+
+    Who was in doubt, and whose candidates have all found another partner, has none.
+    """
+    lost = np.zeros(len(code), dtype=np.bool_)
+    for rows in had:
+        lost[rows] = True
+    for rows in asked:
+        lost[rows] = False
+    code[lost] = np.minimum(code[lost], REASON_CODES[Reason.MISSING])
+    code[~is_open] = MATCHED_CODE
+
+
 def _open_ones(board: Board, candidates: Links) -> Links:
     if not len(candidates):
         return candidates
@@ -152,7 +150,8 @@ def _open_ones(board: Board, candidates: Links) -> Links:
     return candidates if both.all() else candidates.at(np.flatnonzero(both))
 
 
-def _run(board: Board, plan: PassPlan) -> PassResult:
+def run_pass(board: Board, plan: PassPlan) -> PassResult:
+    """What one pass finds in the open records of a board."""
     by_key_alone = (
         plan.cardinality is Cardinality.ONE_TO_ONE
         and plan.ambiguity is Ambiguity.IN_ORDER
@@ -224,16 +223,18 @@ def _blank_codes(board: Board, plan: PassPlan, side: Side, rows: Positions) -> C
     return codes
 
 
-def _by_bucket(codes: Codes) -> dict[str, int]:
-    counts = np.bincount(codes, minlength=len(_BUCKETS))
-    return {bucket: int(count) for bucket, count in zip(_BUCKETS, counts, strict=True) if count}
+def by_bucket(codes: Codes) -> dict[str, int]:
+    """Rows by bucket; buckets without rows are left out."""
+    counts = np.bincount(codes, minlength=len(BUCKETS))
+    return {bucket: int(count) for bucket, count in zip(BUCKETS, counts, strict=True) if count}
 
 
-def _without_candidate(buckets: dict[str, int]) -> int:
+def without_candidate(buckets: dict[str, int]) -> int:
+    """Unmatched records as the legacy API counts them."""
     return buckets.get(Reason.MISSING, 0) + buckets.get(Reason.SEARCH_TRUNCATED, 0)
 
 
 def _unmatched(side: Side, codes: Codes) -> pl.DataFrame:
     positions = np.flatnonzero(codes != MATCHED_CODE).astype(np.uint32)
-    reasons = pl.Series(codes[positions]).replace_strict(dict(enumerate(_BUCKETS)), return_dtype=pl.String)
+    reasons = pl.Series(codes[positions]).replace_strict(dict(enumerate(BUCKETS)), return_dtype=pl.String)
     return side.whole_records(positions, reasons)

@@ -36,6 +36,12 @@ class NearPairs:
     """What does not agree, and what does."""
 
 
+def no_near_pairs() -> NearPairs:
+    empty = np.empty(0, dtype=np.uint32)
+    none = empty.astype(np.int64)
+    return NearPairs(empty, empty, none, none, pl.Series([], dtype=pl.String))
+
+
 def near_pairs(plan: Plan, board: Board, decided: Sequence[tuple[Positions, Positions]]) -> NearPairs:
     """The nearest pairs of open records, as the rule set asks for them, by source, then the nearest first.
 
@@ -44,9 +50,7 @@ def near_pairs(plan: Plan, board: Board, decided: Sequence[tuple[Positions, Posi
     wanted = plan.potential_matches
     rows = [np.flatnonzero(one).astype(np.uint32) for one in (board.source_open, board.target_open)]
     if wanted is None or not len(rows[0]) or not len(rows[1]):
-        empty = np.empty(0, dtype=np.uint32)
-        none = empty.astype(np.int64)
-        return NearPairs(empty, empty, none, none, pl.Series([], dtype=pl.String))
+        return no_near_pairs()
     span = int(np.clip(MOST_PAIRS // (2 * MOST_LANES * len(rows[0])), 1, FARTHEST))
     found = nearest(
         Fields(board, plan.passes),
