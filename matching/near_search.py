@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
@@ -40,6 +41,7 @@ def nearest(
     text_span: int,
     keep: int,
     minimum: int = 0,
+    most_lanes: int | None = None,
 ) -> Nearest:
     """For some records of one side up to `keep` of some of the other, of a score of at least `minimum` (millionths, inclusive).
 
@@ -47,7 +49,7 @@ def nearest(
     judged for it.
     """
     own, theirs = (source, target) if asked == "source" else (target, source)
-    lanes = lanes_of(fields, asked, own, theirs, span, text_span)
+    lanes = list(islice(lanes_of(fields, asked, own, theirs, span, text_span), most_lanes))
     parts: list[Nearest] = []
     step = max(1, PAIRS_AT_ONCE // max(1, (span + text_span) * len(lanes)))
     for begin in range(0, len(own), step):

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import combinations
+from itertools import combinations, islice
 
 import numpy as np
 import numpy.typing as npt
@@ -42,7 +42,7 @@ _EVERY = 100
 Floats = npt.NDArray[np.float64]
 
 Columns = tuple[pl.Series, pl.Series]
-"""Of source and target."""
+"""Of source and target, or of the asked side and the other."""
 
 
 @dataclass(frozen=True)
@@ -112,39 +112,49 @@ class Fields:
 
 def lanes_of(
     fields: Fields, asked: SideName, asked_rows: Positions, other_rows: Positions, span: int, text_span: int
-) -> list[Lane]:
+) -> Iterator[Lane]:
     """The lanes between some records of the asked side and some of the other; rows of lanes are places in these two.
 
-    `text_span` is for blocks of alike texts.
+    Equal fields go first, then measures, then blocks of alike texts, for which `text_span` is.
     """
     if not len(asked_rows) or not len(other_rows):
-        return []
+        return
     turn = 1 if asked == "source" else -1
-
-    def own(both: Columns) -> Columns:
-        one, other = both[::turn]
-        return one.gather(asked_rows), other if len(other) == len(other_rows) else other.gather(other_rows)
-
     measures = [(both[::turn][0][asked_rows], both[::turn][1][other_rows]) for both in fields.measures]
-    indices = {name: _indexed(*own(both)) for name, both in fields.equal.items()}
-    lanes: list[Lane] = []
+    yield from islice(_equal_lanes(fields, turn, asked_rows, other_rows, measures, span), MOST_LANES)
+    for texts in fields.texts:
+        one, other = _some(texts, turn, asked_rows, other_rows)
+        for block in piece_blocks(one, other):
+            yield _lane(block, measures[0] if measures else None, text_span)
+        yield _lane(word_block(one, other), measures[0] if measures else None, text_span)
+
+
+def _equal_lanes(
+    fields: Fields,
+    turn: int,
+    asked_rows: Positions,
+    other_rows: Positions,
+    measures: Sequence[tuple[Floats, Floats]],
+    span: int,
+) -> Iterator[Lane]:
+    indices = {name: _indexed(*_some(both, turn, asked_rows, other_rows)) for name, both in fields.equal.items()}
     for names in fields.equal_sets():
         block = _same([indices[name] for name in names])
-        lanes += [_lane(block, one, span) for one in measures or [None]]
+        yield from (_lane(block, one, span) for one in measures or [None])
+    if measures:
+        everywhere = _same([(np.zeros(len(asked_rows), np.int64), np.zeros(len(other_rows), np.int64))])
+        yield _lane(everywhere, measures[0], span)
     for one in measures:
         others = [other for other in measures if other is not one]
         if others:
             block = _same([_indexed(*(pl.Series(values).fill_nan(None) for values in one))])
-            lanes += [_lane(block, other, span) for other in others]
-    if measures:
-        everywhere = _same([(np.zeros(len(asked_rows), np.int64), np.zeros(len(other_rows), np.int64))])
-        lanes.append(_lane(everywhere, measures[0], span))
-    lanes = lanes[:MOST_LANES]
-    for texts in fields.texts:
-        one, other = own(texts)
-        blocks = [*piece_blocks(one, other), word_block(one, other)]
-        lanes += [_lane(block, measures[0] if measures else None, text_span) for block in blocks]
-    return lanes
+            yield from (_lane(block, other, span) for other in others)
+
+
+def _some(both: Columns, turn: int, asked_rows: Positions, other_rows: Positions) -> Columns:
+    """The asked side's column and the other's, each at its rows."""
+    one, other = both if turn > 0 else (both[1], both[0])
+    return one.gather(asked_rows), other if len(other) == len(other_rows) else other.gather(other_rows)
 
 
 def near_rows(lanes: Sequence[Lane], begin: int, end: int, other_height: int) -> tuple[Integers, Integers]:

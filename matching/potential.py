@@ -17,10 +17,11 @@ from matching.nearness import parts_of, sentence_of
 from matching.plan import PassPlan, Plan
 from matching.search import Board
 
-MOST_PAIRS = 20_000_000
-"""About so many pairs are judged at most: the more records are left over, the less far each of them looks."""
+MOST_PAIRS = 10_000_000
+"""About so many pairs are judged at most: the more records are left over, the less far each looks, and in the fewer lanes."""
 
 FARTHEST = 8
+FEWEST_LANES = 4
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,8 @@ def near_pairs(plan: Plan, board: Board, decided: Sequence[tuple[Positions, Posi
     rows = [np.flatnonzero(one).astype(np.uint32) for one in (board.source_open, board.target_open)]
     if wanted is None or not len(rows[0]) or not len(rows[1]):
         return no_near_pairs()
-    span = int(np.clip(MOST_PAIRS // (2 * MOST_LANES * len(rows[0])), 1, FARTHEST))
+    each = MOST_PAIRS // (2 * len(rows[0]))
+    span = min(max(each // MOST_LANES, 1), FARTHEST)
     found = nearest(
         Fields(board, plan.passes),
         rows[0],
@@ -61,6 +63,7 @@ def near_pairs(plan: Plan, board: Board, decided: Sequence[tuple[Positions, Posi
         text_span=span,
         keep=wanted.nearest,
         minimum=int(np.ceil(wanted.minimum_score * FULL_SCORE)),
+        most_lanes=None if each >= MOST_LANES else max(each, FEWEST_LANES),
     )
     asked = [np.empty(0, dtype=np.int64), *(_codes(board, source, target) for source, target in decided)]
     new = np.flatnonzero(~np.isin(_codes(board, found.source, found.target), np.concatenate(asked)))
