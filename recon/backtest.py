@@ -13,7 +13,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from recon.match import SOURCE_ID, TARGET_ID, OutUnusable, open_input, read_rule_set, with_progress_bar
+from recon.inputs import open_input
+from recon.match import SOURCE_ID, TARGET_ID, OutUnusable, read_rule_set, with_progress_bar
 
 if TYPE_CHECKING:
     from matching import RuleSet

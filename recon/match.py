@@ -6,31 +6,31 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from decimal import Decimal
+from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
 from matching.errors import ReconError, RuleInvalid
+from recon.inputs import IN_MEMORY, open_input
+from recon.summary import print_summary
 
 if TYPE_CHECKING:
     import polars as pl
-    from rich.table import Table
 
     from matching import Outcome, RuleSet
+    from matching.outcome import LargeOutcome
+
+Found = TypeVar("Found", bound="Outcome | LargeOutcome", covariant=True)
 
 Result = TypeVar("Result")
 
 SOURCE_ID, TARGET_ID = 1, 2
 """The `_recon_file_id` of each file; one that has identity columns of its own (an artifact as Parquet) keeps them."""
-
-IN_MEMORY = 1 << 30
-"""Bytes of a CSV file that is read once and held, without a twin on disk."""
 
 COMPARE_FORMS = (
     "FIELD, A=B, A=B:0.01 (amounts), A=B:1d (days), A=B:~0.9 (similar texts), A=B:contains, :starts-with, :ends-with"
@@ -60,14 +60,52 @@ def match_command(
     ] = None,
     out: Annotated[Path | None, typer.Option(file_okay=False, help="Directory to write the artifacts to.")] = None,
     fail_on_breaks: Annotated[bool, typer.Option("--fail-on-breaks", help="Exit with 1 if anything differs.")] = False,
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            envvar="RECON_MATCH_MEMORY",
+            help="Memory to match in, such as 4GB; more goes to disk. Default: half of the machine's, 6 GB at most.",
+        ),
+    ] = None,
 ) -> None:
     """Match the records of two files and say where they disagree."""
     started = perf_counter()
     rule_set = _rule_set(key or [], compare or [], rules)
-    outcome = with_progress_bar(lambda tell: match_files(source, target, rule_set, out, on_progress=tell))
-    _print_summary(Console(highlight=False), source.name, target.name, outcome, out, perf_counter() - started)
-    if fail_on_breaks and not outcome.breaks.is_empty():
+    limit = None if memory is None else _size(memory)
+    with _work_directory(out) as work:
+        outcome = with_progress_bar(
+            lambda tell: match_within(source, target, rule_set, out, limit, Path(work), on_progress=tell)
+        )
+        seconds = perf_counter() - started
+        print_summary(Console(highlight=False), source.name, target.name, outcome, out, seconds)
+    if fail_on_breaks and outcome.statistics.exception_count:
         raise typer.Exit(1)
+
+
+def _size(text: str) -> int:
+    from models.bounded import parse_size
+
+    try:
+        return parse_size(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--memory") from error
+
+
+def _work_directory(out: Path | None) -> TemporaryDirectory[str]:
+    """Where there is room for what goes to disk: beside the artifacts, for the system's own place may be memory."""
+    beside = None if out is None else next(one for one in (out, *out.absolute().parents) if one.is_dir())
+    try:
+        return TemporaryDirectory(prefix=".recon-match-", dir=beside)
+    except OSError as error:
+        raise OutUnusable(f"Can't write to {out}: {error.strerror}", directory=str(out)) from error
+
+
+def _made(out: Path) -> Path:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutUnusable(f"Can't write to {out}: {error.strerror}", directory=str(out)) from error
+    return out
 
 
 def match_files(
@@ -83,24 +121,74 @@ def match_files(
     `matched.parquet`, and as `.csv` and `.parquet` each `unmatched_source`, `unmatched_target` and `exceptions`: the frames of
     `matching.Outcome`. Raises FileUnreadable and what `matching.reconcile` raises.
     """
+
+    def in_memory(*inputs: pl.LazyFrame, on_progress: Callable[[float], None]) -> Outcome:
+        from matching import reconcile
+
+        return reconcile(rule_set, *inputs, on_progress=on_progress)
+
+    with TemporaryDirectory(prefix="recon-match-") as work:
+        return _match_files(source, target, rule_set, out, Path(work), IN_MEMORY, in_memory, on_progress)
+
+
+def match_within(
+    source: Path,
+    target: Path,
+    rule_set: RuleSet,
+    out: Path | None,
+    limit: int | None,
+    work: Path,
+    *,
+    on_progress: Callable[[float], None] | None = None,
+) -> Outcome | LargeOutcome:
+    """As `match_files`, in about `limit` bytes of memory, with work files in `work`, which is there and empty.
+
+    A LargeOutcome can be read as long as that is there.
+    """
+    spill = work / "spill"
+    spill.mkdir()
+
+    def within(*inputs: pl.LazyFrame, on_progress: Callable[[float], None]) -> Outcome | LargeOutcome:
+        from models.bounded import default_limit, reconcile_within
+
+        return reconcile_within(limit or default_limit(), spill, rule_set, *inputs, on_progress=on_progress)
+
+    # Held text takes about four times its bytes on disk, and there are two inputs.
+    held_csv = IN_MEMORY if limit is None else min(IN_MEMORY, limit // 8)
+    return _match_files(source, target, rule_set, out, work, held_csv, within, on_progress)
+
+
+class _Engine(Protocol[Found]):
+    def __call__(self, *inputs: pl.LazyFrame, on_progress: Callable[[float], None]) -> Found: ...
+
+
+def _match_files(
+    source: Path,
+    target: Path,
+    rule_set: RuleSet,
+    out: Path | None,
+    work: Path,
+    held_csv: int,
+    engine: _Engine[Found],
+    on_progress: Callable[[float], None] | None,
+) -> Found:
     from matching import required_columns
 
     tell = on_progress or _nobody
     required_columns(rule_set)
-    with TemporaryDirectory(prefix="recon-match-") as work, ThreadPoolExecutor(2) as threads:
+    with ThreadPoolExecutor(2) as threads:
         tell(0.0)
         reading = [
-            threads.submit(open_input, path, file_id, Path(work, f"{file_id}.parquet"))
+            threads.submit(open_input, path, file_id, Path(work, f"{file_id}.parquet"), held_csv)
             for path, file_id in ((source, SOURCE_ID), (target, TARGET_ID))
         ]
         # Loaded while the files are read.
-        from matching import reconcile
-
+        import_module("matching.passes")
         inputs: list[pl.LazyFrame] = []
         for one in reading:
             inputs.append(one.result())
             tell(0.2 * len(inputs))
-        outcome = reconcile(rule_set, *inputs, on_progress=lambda part: tell(0.4 + 0.5 * part))
+        outcome = engine(*inputs, on_progress=lambda part: tell(0.4 + 0.5 * part))
     if out is not None:
         _write_artifacts(outcome, out)
     tell(1.0)
@@ -111,70 +199,19 @@ def _nobody(_: float) -> None:
     """Nobody wants to know."""
 
 
-def open_input(path: Path, file_id: int, twin: Path) -> pl.LazyFrame:
-    """A file as matching reads it, by way of the Parquet `twin` where it needs one. Raises FileUnreadable, naming the file."""
-    from polars.exceptions import PolarsError
+def _write_artifacts(outcome: Outcome | LargeOutcome, out: Path) -> None:
+    from polars import LazyFrame
 
-    from models.errors import FileUnreadable
-    from models.tabular.ingest import READERS
-
-    if path.suffix.lower() not in READERS:
-        raise FileUnreadable(f"Unsupported file type: {path.name}; supported: {', '.join(READERS)}", filename=path.name)
-    try:
-        return _readable(path, file_id, twin)
-    except (FileUnreadable, PolarsError, OSError) as error:
-        reason = str(error).partition("\n")[0]
-        raise FileUnreadable(f"{path.name}: {reason}", filename=path.name) from error
-
-
-def _readable(path: Path, file_id: int, twin: Path) -> pl.LazyFrame:
-    from polars import scan_parquet
-
-    from matching.identity import RESERVED
-    from models.errors import FileUnreadable
-    from models.tabular import scan
-    from models.tabular.delimited import regular_csv
-    from models.tabular.ingest import READERS
-
-    suffix = path.suffix.lower()
-    if suffix == ".csv" and path.stat().st_size <= IN_MEMORY:
-        held = regular_csv(path)
-        if held is not None and not {*RESERVED} & {*held.columns}:
-            return scan(held.lazy(), file_id)
-    if suffix == ".parquet":
-        frame = scan_parquet(path, glob=False)
-        if _is_twin(frame.collect_schema()):
-            return scan(frame, file_id)
-    reserved = sorted({*RESERVED} & {*READERS[suffix](path, twin)})
-    if reserved:
-        raise FileUnreadable(f"Column name '{reserved[0]}' is reserved", column=reserved[0])
-    return scan(twin, file_id)
-
-
-def _is_twin(schema: pl.Schema) -> bool:
-    """Whether Parquet can be read as it is: plain columns and, if it is an artifact, the identity of its records."""
-    from polars import Binary, Categorical, Enum, Int64, Null
-
-    from matching.identity import FILE_ID, RESERVED, ROW
-
-    if any(dtype.is_nested() or isinstance(dtype, Binary | Categorical | Enum | Null) for dtype in schema.values()):
-        return False
-    return not {*RESERVED} & {*schema} or all(schema.get(name) == Int64 for name in (FILE_ID, ROW))
-
-
-def _write_artifacts(outcome: Outcome, out: Path) -> None:
     from models.tabular import write_csv, write_parquet
 
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutUnusable(f"Can't write to {out}: {error.strerror}", directory=str(out)) from error
     tables = {
         "unmatched_source": outcome.unmatched_source,
         "unmatched_target": outcome.unmatched_target,
         "exceptions": outcome.breaks,
     }
-    with TemporaryDirectory(prefix=".recon-match-", dir=out) as work, ThreadPoolExecutor(2) as threads:
+    # What is large is written one by one: each has buffers of its own.
+    at_once = 1 if isinstance(outcome.matches, LazyFrame) else 2
+    with TemporaryDirectory(prefix=".recon-match-", dir=_made(out)) as work, ThreadPoolExecutor(at_once) as threads:
         writing = [threads.submit(write_parquet, outcome.matches, Path(work, "matched.parquet"))]
         for name, frame in tables.items():
             writing.append(threads.submit(write_parquet, frame, Path(work, f"{name}.parquet")))
@@ -249,47 +286,3 @@ def with_progress_bar(work: Callable[[Callable[[float], None]], Result]) -> Resu
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("Matching", total=1.0)
         return work(lambda part: progress.update(task, completed=part))
-
-
-def _print_summary(
-    console: Console, source: str, target: str, outcome: Outcome, out: Path | None, seconds: float
-) -> None:
-    from rich.table import Table
-
-    totals, counted = outcome.totals, outcome.statistics
-    buckets = list(dict.fromkeys((*totals.source, *totals.target)))
-    sides = Table("", escape(source), escape(target), title="Records", title_justify="left")
-    for column in sides.columns[1:]:
-        column.justify = "right"
-    for bucket in buckets:
-        shown = bucket.replace("_", " ").lower()
-        sides.add_row(shown, f"{totals.source.get(bucket, 0):,}", f"{totals.target.get(bucket, 0):,}")
-    sides.add_section()
-    sides.add_row("in all", f"{counted.total_source_records:,}", f"{counted.total_target_records:,}")
-    console.print(sides)
-    if not outcome.amounts.is_empty():
-        console.print(_amounts_table(outcome.amounts))
-    if counted.exception_count:
-        table = Table("Exception", "Severity", "Field", "Count", title="Exceptions", title_justify="left")
-        table.columns[3].justify = "right"
-        kinds = ["type", "severity", "field"]
-        for kind, severity, field, count in outcome.breaks.group_by(kinds).len().sort(kinds).iter_rows():
-            table.add_row(kind, severity, escape(field or ""), f"{count:,}")
-        console.print(table)
-    console.print(
-        f"Match rate {counted.match_rate:.2f} % of the source; {counted.exception_count:,} exceptions; {seconds:.1f} s"
-    )
-    if out is not None:
-        console.print(f"Artifacts are in {escape(str(out))}")
-
-
-def _amounts_table(amounts: pl.DataFrame) -> Table:
-    from rich.table import Table
-
-    table = Table("Side", "Records", "Currency", "Count", "Amount", "No amount", title="Amounts", title_justify="left")
-    for column in table.columns[3:]:
-        column.justify = "right"
-    for side, bucket, currency, rows, amount, unread in amounts.iter_rows():
-        shown = bucket.replace("_", " ").lower()
-        table.add_row(side, shown, escape(currency or ""), f"{rows:,}", f"{Decimal(amount):,f}", f"{unread:,}")
-    return table

@@ -12,7 +12,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from recon.match import SOURCE_ID, TARGET_ID, open_input
+from recon.inputs import open_input
+from recon.match import SOURCE_ID, TARGET_ID
 
 if TYPE_CHECKING:
     from matching.suggest.proposal import Suggestion

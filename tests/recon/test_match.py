@@ -267,3 +267,27 @@ def test_no_place_for_artifacts_and_rules_nested_too_deep(files: tuple[Path, Pat
     rules.write_text("[" * 100_000)
     deep = recon(*files, "--rules", rules)
     assert (deep.returncode, "Traceback" in deep.stderr) == (2, False)
+
+
+def test_little_memory_gives_the_same_files(tmp_path: Path) -> None:
+    rows = 5_000
+    number = pl.int_range(rows, eager=True)
+    source = pl.DataFrame({"id": number * 7919 % 4_000, "amount": number % 97, "note": "x"}).cast(pl.String)
+    target = source.with_columns(id=(number * 6151 % 4_500).cast(pl.String)).reverse()
+    paths = [tmp_path / "source.csv", tmp_path / "target.csv"]
+    source.write_csv(paths[0])
+    target.write_csv(paths[1])
+    for memory in ("1GB", "400kB"):
+        out = tmp_path / memory
+        done = recon(*paths, "--key", "id", "--compare", "amount:1", "--out", out, "--memory", memory)
+        assert done.returncode == 0, done.stderr
+        assert sorted(one.name for one in out.iterdir()) == sorted(ARTIFACTS)
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["1GB", "400kB", "source.csv", "target.csv"]
+    for name in ARTIFACTS:
+        assert (tmp_path / "1GB" / name).read_bytes() == (tmp_path / "400kB" / name).read_bytes(), name
+
+
+def test_a_memory_that_is_no_size_is_refused(files: tuple[Path, Path]) -> None:
+    done = recon(*files, "--key", "order=ref", RECON_MATCH_MEMORY="much")
+    assert done.returncode == 2
+    assert "'much' is no size" in done.stderr
