@@ -14,6 +14,7 @@ from matching.errors import RecordUnknown
 from matching.explained import Candidate, ExplainedMatch, Judgement, PassVerdict, Record, RecordId, Taken, WhyNot
 from matching.fields import SideName
 from matching.frames import Positions, Side, read_side
+from matching.group_views import of_groups
 from matching.groups import Group
 from matching.identity import FILE_ID, REASON, ROW
 from matching.judgements import group_judgements, judgements
@@ -112,18 +113,19 @@ class Questions:
     target: Side
     outcome: Outcome
     fields: Fields
-    """Worked out by the first question."""
 
     @classmethod
     def of(
         cls, rule_set: RuleSet, source: pl.LazyFrame, target: pl.LazyFrame, outcome: Outcome | None = None
     ) -> Questions:
-        """Reads both inputs; without an outcome they are matched."""
+        """Reads both inputs and what their rules compare; without an outcome they are matched."""
         made = outcome or reconcile(rule_set, source, target)
         fields = required_columns(rule_set)
         sides = read_side("source", source, fields[0]), read_side("target", target, fields[1])
         plan = compile_rule_set(rule_set)
-        return cls(plan, *sides, made, Fields(Board.of(*sides), plan.passes))
+        prepared = Fields(Board.of(*sides), plan.passes)
+        prepared.prepare()
+        return cls(plan, *sides, made, prepared)
 
     def why_not(self, records: Sequence[Identity], *, side: SideName = "source", nearest: int = 5) -> list[WhyNot]:
         """As `why_not`, in the order of `records`."""
@@ -136,7 +138,7 @@ class Questions:
         near = find_nearest(self.fields, *asked, side, span=SPAN, text_span=TEXT_SPAN, keep=nearest)
         at_own, at_theirs = (near.source, near.target) if side == "source" else (near.target, near.source)
         shown = np.unique(at_theirs)
-        views = [_verdicts(self.fields.board, one, near.source, near.target) for one in self.plan.passes]
+        views = [self._verdicts(one, near.source, near.target) for one in self.plan.passes]
         own_ids, their_ids = _identities(own, rows), _identities(theirs, shown)
         own_records, their_records = _read(own, own_ids), _read(theirs, their_ids)
         taken = self._taken(their_ids, "target" if side == "source" else "source")
@@ -167,6 +169,19 @@ class Questions:
             for one in records
         ]
 
+    def _verdicts(self, plan: PassPlan, source: Positions, target: Positions) -> list[PassVerdict]:
+        """One per pair."""
+        if not len(source):
+            return []
+        board, passes = self.fields.board, self.plan.passes
+        parts, judged = judgements(board, plan, source, target)
+        scores, fitting, sentences = score_of(parts), fits(parts), _said(plan, parts)
+        found = [
+            PassVerdict(plan.name, bool(fitting[at]), int(scores[at]) / FULL_SCORE, judged[at], sentences[at])
+            for at in range(len(source))
+        ]
+        return of_groups(board, passes, plan, self.outcome, (source, target), found)
+
     def _taken(self, identities: Sequence[Identity], side: SideName) -> dict[Identity, Taken]:
         """Of those records that are in a match, which one it is."""
         other = "target" if side == "source" else "source"
@@ -195,17 +210,6 @@ class Questions:
         left = self.outcome.unmatched_source if side == "source" else self.outcome.unmatched_target
         rows = left.lazy().filter(_is_one_of(identities)).select(FILE_ID, ROW, REASON).collect()
         return {(file_id, row): reason for file_id, row, reason in rows.iter_rows()}
-
-
-def _verdicts(board: Board, plan: PassPlan, source: Positions, target: Positions) -> list[PassVerdict]:
-    if not len(source):
-        return []
-    parts, judged = judgements(board, plan, source, target)
-    scores, fitting, sentences = score_of(parts), fits(parts), _said(plan, parts)
-    return [
-        PassVerdict(plan.name, bool(fitting[at]), int(scores[at]) / FULL_SCORE, judged[at], sentences[at])
-        for at in range(len(source))
-    ]
 
 
 def _said(plan: PassPlan, parts: Sequence[Part]) -> pl.Series:

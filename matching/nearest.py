@@ -96,6 +96,10 @@ class Fields:
                     found[_name(pair)] = source.str.to_lowercase(), target.str.to_lowercase()
         return [*found.values()]
 
+    def prepare(self) -> None:
+        """Works everything out now, so that questions needn't wait for it."""
+        _ = self.equal, self.measures, self.texts
+
     def equal_sets(self) -> list[tuple[str, ...]]:
         """Names of what is equal in one block: all that a pass wants equal, all but one of it, and each by itself."""
         sets: list[tuple[str, ...]] = []

@@ -117,6 +117,25 @@ def test_a_taken_candidate_says_by_whom() -> None:
     assert why_not(RULES, source, target, (2, 1), side="target")[0].taken is not None
 
 
+def test_records_of_a_pass_that_sums_are_judged_together() -> None:
+    first = a_pass(["ref"], name="first")
+    summing = a_pass(["id"], conditions=[NUMERIC], cardinality="MANY_TO_ONE", name="sums")
+    rules = rule_set_of({"passes": [first, summing]})
+    source = side(
+        {"id": ["1", "1", "1", "2", "2"], "ref": ["r", "s", "t", "u", "v"], "amount": ["9", "2.50", "2.50", "1", "1"]}
+    )
+    target = side({"id": ["x", "1", "2", "2"], "ref": ["r", "y", "z", "w"], "amount": ["9", "6", "1", "1"]}, file_id=2)
+    short, several = (one.candidates[0] for one in why_not(rules, source, target, [(1, 2), (1, 4)]))
+    assert short.record.row == 2
+    together = next(one for one in short.passes if one.pass_name == "sums")
+    # The first record of the key went with an earlier pass.
+    assert together.sentence == "2 source and 1 target records with the key together: amount differs by 1, allowed 0.01"
+    assert (together.judgements[-1].source_value, together.fits) == ("5.00", False)
+    doubled = next(one for one in several.passes if one.pass_name == "sums")
+    assert "together: the pass wants one target record of a key" in doubled.sentence
+    assert not doubled.fits
+
+
 def test_unknown_records_are_refused() -> None:
     with pytest.raises(RecordUnknown, match="source has no record 1:99"):
         why_not(RULES, SOURCE, TARGET, (1, 99))
