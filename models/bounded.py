@@ -25,6 +25,9 @@ _HELD = 64
 _COPIES = 2
 """How often the values that rules name are there while they are joined and judged."""
 
+_VIEW = 16
+"""Bytes of a text beside its own."""
+
 _SAMPLE = 10_000
 _SHARE = 6
 """A partition should need this part of the limit: keys are not spread evenly, and reading and writing need some, too."""
@@ -50,7 +53,8 @@ def working_set(frame: pl.LazyFrame, fields: Sequence[str]) -> int:
     names = [one for one in dict.fromkeys(fields) if one in frame.collect_schema()]
     first = frame.select(exactly(*names)).head(_SAMPLE).collect()
     height = int(frame.select(pl.len()).collect().item())
-    each = first.estimated_size() / first.height if first.height else 0
+    texts = sum(isinstance(one, pl.String) for one in first.dtypes)
+    each = texts * _VIEW + (first.estimated_size() / first.height if first.height else 0)
     return int(height * (_HELD + _COPIES * each))
 
 

@@ -22,7 +22,7 @@ def test_sizes(text: str, size: int) -> None:
 
 @pytest.mark.parametrize("text", ["", "much", "-1", "0", "1PB", "0.1", "1e9", "i"])
 def test_what_is_no_size(text: str) -> None:
-    with pytest.raises(ValueError, match="expected e.g. 6GB"):
+    with pytest.raises(ValueError, match="is no size"):
         parse_size(text)
 
 
@@ -32,7 +32,7 @@ def test_the_default_is_a_part_of_the_machine() -> None:
 
 def test_the_working_set_grows_with_rows_and_values() -> None:
     short, long = side({"id": ["a"] * 100}), side({"id": ["a" * 500] * 100})
-    assert 10_000 < working_set(side({"id": ["a"] * 100}), ["id"]) < working_set(long, ["id"]) - 90_000
+    assert 9_000 < working_set(side({"id": ["a"] * 100}), ["id"]) < working_set(long, ["id"]) - 90_000
     assert working_set(pl.concat([short, short]), ["id"]) == 2 * working_set(short, ["id"])
     assert working_set(side({"id": []}), ["id"]) == 0
 
