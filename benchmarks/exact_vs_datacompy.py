@@ -1,4 +1,4 @@
-"""`recon match` from Parquet with all artifacts against datacompy on Polars, in an environment of its own: it wants an older one."""
+"""`recon match` from Parquet, all artifacts, against datacompy on Polars in an environment of its own: it wants an older one."""
 
 from __future__ import annotations
 
