@@ -33,7 +33,7 @@ MOST_LANES = 24
 MOST_MEASURES = 3
 MOST_TEXTS = 4
 
-_FEW = 16
+_FEW = 8
 """So many records are each looked for by themselves in a large block, which then need not be sorted."""
 
 _LARGE = 50_000

@@ -22,7 +22,8 @@ MOST_WITH_WORD = 5_000
 """A word that more records have is no help; nor is one that is so frequent in a sample."""
 
 _SAMPLE = 20_000
-_FEW = 48
+_FEW_WORDS = 200
+_FEW_PIECES = 9
 """Up to so many different pieces are looked for one by one, before texts are taken apart."""
 
 _SHORTEST = 4
@@ -51,14 +52,14 @@ def word_block(asked: pl.Series, other: pl.Series) -> Block:
     own = own.filter(~pl.col("word").is_in(often.implode()))
     wanted = own["word"].unique()
     rows = _rows(other)
-    if len(wanted) <= _FEW:
+    if len(wanted) <= _FEW_WORDS:
         holds = other.str.contains_any(wanted.implode()).fill_null(value=False)
         other, rows = other.filter(holds), rows.filter(holds)
     theirs = _words(other, rows).filter(pl.col("word").is_in(wanted.implode()))
     counts = theirs.group_by("word").len().filter(pl.col("len") <= MOST_WITH_WORD)
     rare = own.join(counts, on="word").sort("row", "len", "word").group_by("row", maintain_order=True).head(WORDS)
     theirs = theirs.filter(pl.col("word").is_in(rare["word"].unique().implode()))
-    return _block([rare["word"]], rare["row"], [theirs["word"]], theirs["row"])
+    return _block(rare["word"], rare["row"], theirs["word"], theirs["row"])
 
 
 def piece_blocks(asked: pl.Series, other: pl.Series) -> list[Block]:
@@ -75,13 +76,14 @@ def piece_blocks(asked: pl.Series, other: pl.Series) -> list[Block]:
         at_asked = own.with_columns(head=head, tail=tail)
         pieces = at_asked.select("head", "tail").unique()
         rows = _rows(other)
-        if pieces.height <= _FEW:
+        if pieces.height <= _FEW_PIECES:
             rows = rows.filter(_has_pieces(other, pieces))
+        rest = pl.concat_str(head, pl.lit("\0"), tail, pl.lit("\0"), "length").alias("rest")
+        asked_for = at_asked.select("row", rest)
         at_other = pl.DataFrame({"row": rows, "text": other.gather(rows)}).with_columns(length.alias("length"))
-        at_other = at_other.filter(pl.col("length") >= _SHORTEST - 1).with_columns(head=head, tail=tail)
-        names = ["head", "tail", "length"]
-        columns = [[frame[name] for name in names] for frame in (at_asked, at_other)]
-        found.append(_block(columns[0], at_asked["row"], columns[1], at_other["row"]))
+        at_other = at_other.filter(pl.col("length") >= _SHORTEST - 1).select("row", rest)
+        at_other = at_other.filter(pl.col("rest").is_in(asked_for["rest"].unique().implode()))
+        found.append(_block(asked_for["rest"], asked_for["row"], at_other["rest"], at_other["row"]))
     return found
 
 
@@ -107,6 +109,6 @@ def _words(texts: pl.Series, rows: pl.Series) -> pl.DataFrame:
     return frame.with_columns(pl.col("word").str.extract_all(_WORD).list.unique()).explode("word").drop_nulls()
 
 
-def _block(asked: list[pl.Series], asked_rows: pl.Series, other: list[pl.Series], other_rows: pl.Series) -> Block:
-    numbers = group_numbers(asked, other, len(asked_rows))
+def _block(asked: pl.Series, asked_rows: pl.Series, other: pl.Series, other_rows: pl.Series) -> Block:
+    numbers = group_numbers([asked], [other], len(asked_rows))
     return Block(asked_rows.to_numpy(), numbers[0], other_rows.to_numpy(), numbers[1])
