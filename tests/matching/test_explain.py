@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -207,3 +208,24 @@ def test_answers_depend_on_neither_order_nor_company(
         assert explained.source
         assert explained.target
         json.dumps(explained.on_the_wire())
+
+
+def test_a_probabilistic_match_is_explained_by_its_weights(shared_data: Path) -> None:
+    pytest.importorskip("splink", reason="needs the extra 'linkage'")
+    files = (shared_data / "febrl" / "source.csv", 1), (shared_data / "febrl" / "target.csv", 2)
+    row = pl.int_range(1, pl.len() + 1, dtype=pl.Int64).alias(ROW)
+    inputs = [
+        pl.scan_csv(path, infer_schema=False).with_columns(pl.lit(file_id, pl.Int64).alias(FILE_ID), row).head(600)
+        for path, file_id in files
+    ]
+    names = ("given_name", "surname", "postcode", "date_of_birth", "soc_sec_id")
+    rules = rule_set_of(
+        {"passes": [{"name": "linked", "linkage": {"fields": [{"sourceField": one} for one in names]}}]}
+    )
+    outcome = reconcile(rules, inputs[0], inputs[1])
+    found = explain(rules, outcome, inputs[0], inputs[1], 1)
+    assert set(found.weights) == {"weight", *(f"weight_{one}" for one in names)}
+    assert [(one.kind, one.source_field) for one in found.rules] == [("FIELD", one) for one in names]
+    partner = found.target[0].file_id, found.target[0].row
+    near = why_not(rules, inputs[0], inputs[1], partner, side="target", outcome=outcome)[0]
+    assert (near.candidates[0].record.row, near.taken is not None) == (found.source[0].row, True)
