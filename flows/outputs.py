@@ -10,7 +10,7 @@ import polars as pl
 from sqlmodel import Session
 
 from flows.workplace import Workplace
-from matching.outcome import Outcome
+from matching.outcome import LargeOutcome, Outcome
 from models import breaks, runs
 from models.artifacts import Artifact, ArtifactType, LineageEvent, LineageEventType
 from models.base import utc_now
@@ -44,7 +44,9 @@ def attempt_prefix(run: StreamRun, step_order: int, attempt_no: int) -> str:
     return f"org-{run.organization_id}/stream-{run.stream_id}/run-{run.id}/step-{step_order}/attempt-{attempt_no}"
 
 
-def publish(place: Workplace, run: StreamRun, step_order: int, attempt_no: int, outcome: Outcome) -> list[Published]:
+def publish(
+    place: Workplace, run: StreamRun, step_order: int, attempt_no: int, outcome: Outcome | LargeOutcome
+) -> list[Published]:
     """Writes the blobs of every artifact; nothing refers to them before `commit`."""
     prefix = attempt_prefix(run, step_order, attempt_no)
     frames = {
@@ -60,12 +62,14 @@ def publish(place: Workplace, run: StreamRun, step_order: int, attempt_no: int, 
 
 
 def _publish_one(
-    place: Workplace, prefix: str, artifact_type: ArtifactType, stem: str, frame: pl.DataFrame
+    place: Workplace, prefix: str, artifact_type: ArtifactType, stem: str, frame: pl.DataFrame | pl.LazyFrame
 ) -> Published:
     name = f"{stem}_{artifact_type.lower()}"
+    lazy = frame.lazy()
     with place.storage.scratch() as scratch:
         parquet = scratch / f"{name}.parquet"
         write_parquet(frame, parquet)
+        height = int(pl.scan_parquet(parquet, glob=False).select(pl.len()).collect().item())
         twin = blob = place.storage.put_file(parquet, f"{prefix}/{parquet.name}")
         filename, content_type = parquet.name, "application/vnd.apache.parquet"
         if artifact_type is not ArtifactType.MATCHED:
@@ -73,9 +77,8 @@ def _publish_one(
             write_csv(frame, text)
             blob = place.storage.put_file(text, f"{prefix}/{text.name}")
             filename, content_type = text.name, "text/csv"
-    return Published(
-        artifact_type, filename, content_type, blob, twin, frame.height, frame.columns, schema_snapshot(frame.lazy())
-    )
+    columns = lazy.collect_schema().names()
+    return Published(artifact_type, filename, content_type, blob, twin, height, columns, schema_snapshot(lazy))
 
 
 def commit(
@@ -84,7 +87,7 @@ def commit(
     step_run: StepRun,
     attempt_key: str,
     inputs: dict[str, ResolvedInput],
-    outcome: Outcome,
+    outcome: Outcome | LargeOutcome,
     published: list[Published],
 ) -> bool:
     """Makes the attempt's result true in one transaction. False, and nothing written, if the attempt no longer holds the step."""
@@ -118,7 +121,7 @@ def commit(
         reconciliation.match_rate = counted.match_rate
         reconciliation.updated_at = now
         session.add(reconciliation)
-        for rows in _break_rows(outcome.breaks, run, step_run):
+        for rows in _break_rows(outcome.breaks.lazy(), run, step_run):
             breaks.insert(session, rows)
     return True
 
@@ -186,7 +189,7 @@ def _record_artifacts(session: Session, run: StreamRun, step_run: StepRun, publi
         )
 
 
-def _break_rows(frame: pl.DataFrame, run: StreamRun, step_run: StepRun) -> Iterator[list[dict[str, Any]]]:
+def _break_rows(frame: pl.LazyFrame, run: StreamRun, step_run: StepRun) -> Iterator[list[dict[str, Any]]]:
     now = utc_now()
     shaped = frame.select(
         "type",
@@ -208,5 +211,5 @@ def _break_rows(frame: pl.DataFrame, run: StreamRun, step_run: StepRun) -> Itera
         created_at=pl.lit(now),
         updated_at=pl.lit(now),
     )
-    for part in shaped.iter_slices(BREAKS_AT_ONCE):
+    for part in shaped.collect_batches(chunk_size=BREAKS_AT_ONCE, maintain_order=True):
         yield part.to_dicts()

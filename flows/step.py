@@ -12,11 +12,12 @@ from sqlmodel import col, select
 
 from flows import inputs, outputs
 from flows.workplace import Workplace
-from matching import reconcile
 from matching.errors import ReconError
 from matching.spec import Severities
 from models import plan, runs
+from models.artifacts import ArtifactType
 from models.base import utc_now
+from models.bounded import default_limit, reconcile_within
 from models.lifecycle import RunStatus, StepRunStatus
 from models.runs import StepRun, StreamRun
 from models.streams import Step
@@ -132,18 +133,26 @@ def _work(place: Workplace, attempt: Attempt, began: float) -> StepSummary:
     _note(place, attempt, SOURCE_LOADED)
     target = inputs.frame(place.storage, resolved["target"])
     _note(place, attempt, TARGET_LOADED)
-    # The scans are lazy: what reading them raises comes out of matching.
-    with place.storage.guard(" or ".join(str(one.file.twin_path) for one in resolved.values())):
-        outcome = reconcile(
-            rule_set, source, target, severities=_severities(attempt.step), on_progress=_progress(place, attempt)
-        )
-    _note(place, attempt, COMPARED)
-    published = outputs.publish(place, attempt.run, attempt.step.step_order, attempt.step_run.attempt_no, outcome)
-    if not outputs.commit(place, attempt.run, attempt.step_run, attempt.key, resolved, outcome, published):
-        prefix = outputs.attempt_prefix(attempt.run, attempt.step.step_order, attempt.step_run.attempt_no)
-        place.storage.delete_prefix(prefix)
-        raise AttemptFenced(f"Step run {attempt.step_run.id}: attempt {attempt.key} came too late and was dropped")
-    kinds = outcome.breaks.group_by("type").len().sort("type")
+    with place.storage.scratch() as spill:
+        # The scans are lazy: what reading them raises comes out of matching.
+        with place.storage.guard(" or ".join(str(one.file.twin_path) for one in resolved.values())):
+            outcome = reconcile_within(
+                place.settings.match_memory or default_limit(),
+                spill,
+                rule_set,
+                source,
+                target,
+                severities=_severities(attempt.step),
+                on_progress=_progress(place, attempt),
+            )
+        _note(place, attempt, COMPARED)
+        published = outputs.publish(place, attempt.run, attempt.step.step_order, attempt.step_run.attempt_no, outcome)
+        if not outputs.commit(place, attempt.run, attempt.step_run, attempt.key, resolved, outcome, published):
+            prefix = outputs.attempt_prefix(attempt.run, attempt.step.step_order, attempt.step_run.attempt_no)
+            place.storage.delete_prefix(prefix)
+            raise AttemptFenced(f"Step run {attempt.step_run.id}: attempt {attempt.key} came too late and was dropped")
+        kinds = outcome.breaks.lazy().group_by("type").len().sort("type").collect()
+    rows = {one.artifact_type: one.row_count for one in published}
     with place.database.read() as session:
         files = runs.artifact_files(session, attempt.step_run.id)
     return StepSummary(
@@ -152,8 +161,8 @@ def _work(place: Workplace, attempt: Attempt, began: float) -> StepSummary:
         source_rows=outcome.statistics.total_source_records,
         target_rows=outcome.statistics.total_target_records,
         matched=outcome.statistics.matched_records,
-        unmatched_source=outcome.unmatched_source.height,
-        unmatched_target=outcome.unmatched_target.height,
+        unmatched_source=rows[ArtifactType.UNMATCHED_SOURCE],
+        unmatched_target=rows[ArtifactType.UNMATCHED_TARGET],
         exceptions=dict(kinds.iter_rows()),
         files=files,
         seconds=monotonic() - began,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -13,8 +12,6 @@ from matching import Outcome, RuleSet, reconcile, required_columns
 from matching.columns import exactly
 from matching.outcome import LargeOutcome
 from matching.spec import Severities
-
-_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
 
 MOST = 6 * 10**9
 """More than this is not taken by default, whatever the machine has."""
@@ -33,14 +30,6 @@ _SHARE = 6
 """A partition should need this part of the limit: keys are not spread evenly, and reading and writing need some, too."""
 
 _MOST_PARTITIONS = 512
-
-
-def parse_size(text: str) -> int:
-    """Bytes: `6GB`, `512MiB`, `1.5g`, `1000000`. Raises ValueError."""
-    found = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([KMGT]?I?)B?\s*", text.upper())
-    if found is None or found[2] not in _UNITS or not (size := int(float(found[1]) * _UNITS[found[2]])):
-        raise ValueError(f"'{text}' is no size; expected e.g. 6GB, 512MiB or a number of bytes")
-    return size
 
 
 def default_limit() -> int:

@@ -7,6 +7,8 @@ from pathlib import Path
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from models.sizes import parse_size
+
 DATABASES = ("sqlite", "postgresql")
 
 
@@ -42,6 +44,11 @@ class Settings(BaseSettings):
     backtest_rows: int = Field(
         default=1_000_000, gt=0, description="rows of both files together that a back-test over the API may read"
     )
+    match_memory: int | None = Field(
+        default=None,
+        gt=0,
+        description="bytes (or e.g. 4GB) that one match takes before it goes to disk; default: half of the machine's, 6 GB at most",
+    )
     start_wait: float = Field(default=10.0, ge=0, description="how long a legacy start waits for the end of its run")
     retry_base: float = Field(
         default=1.0, gt=0, description="delay before the first retry of a step; doubles each time"
@@ -49,6 +56,11 @@ class Settings(BaseSettings):
     retry_ceiling: float = Field(default=60.0, gt=0)
     streams_enabled: bool = True
     cors_origins: list[str] = ["http://localhost:5173", "http://localhost:3000"]
+
+    @field_validator("match_memory", mode="before")
+    @classmethod
+    def _size(cls, value: object) -> object:
+        return parse_size(value) if isinstance(value, str) else value
 
     @field_validator("database_url")
     @classmethod

@@ -83,7 +83,7 @@ def match_command(
 
 
 def _size(text: str) -> int:
-    from models.bounded import parse_size
+    from models.sizes import parse_size
 
     try:
         return parse_size(text)

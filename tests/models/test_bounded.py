@@ -8,7 +8,8 @@ import pytest
 from matching import Outcome
 from matching.errors import ColumnNotFound
 from matching.outcome import LargeOutcome
-from models.bounded import MOST, default_limit, parse_size, reconcile_within, working_set
+from models.bounded import MOST, default_limit, reconcile_within, working_set
+from models.sizes import parse_size
 from tests.matching.helpers import one_pass, side
 
 
