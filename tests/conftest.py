@@ -44,6 +44,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStack]:
         large_file_rows=50,
         backtest_rows=500,
         upload_limit=5_000_000,
+        # The larger inputs of the tests go to disk, the others do not.
+        match_memory=1_500_000,
     )
     with EmbeddedStack(settings) as running:
         yield running
