@@ -17,6 +17,7 @@ SERVERS = ("api", "browser", "deployments", "flows", "recon")
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Says which tests stay together when several processes share the work: those with servers, others by their module."""
     for item in items:
