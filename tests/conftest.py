@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from models.settings import Settings
 from recon.local import EmbeddedStack, free_port
@@ -17,13 +19,16 @@ SERVERS = ("api", "browser", "deployments", "flows", "recon")
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Says which tests stay together when several processes share the work: those with servers, others by their module."""
-    for item in items:
-        folder = item.path.parent.name
-        group = "servers" if folder in SERVERS else f"{folder}/{item.path.stem}"
-        item.add_marker(pytest.mark.xdist_group(group))
+class Together(LoadScopeScheduling):
+    """Shares tests out to several processes: those with servers to one of them, others module by module."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = nodeid.split("::", maxsplit=1)[0]
+        return "servers" if path.split("/")[1] in SERVERS else path
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Together:
+    return Together(config, log)
 
 
 @pytest.fixture(scope="session")
