@@ -46,6 +46,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStack]:
         data_dir=tmp_path_factory.mktemp("stack"),
         api_port=free_port(),
         prefect_port=free_port(),
+        # The first run of a cold stack may take longer than the default on a busy machine.
+        start_wait=45,
         retry_base=0.2,
         large_file_rows=50,
         backtest_rows=500,
