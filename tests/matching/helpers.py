@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -17,6 +18,24 @@ def side(columns: Mapping[str, Sequence[Any]], *, file_id: int = 1, dtype: Any =
     frame = pl.DataFrame(dict(columns), schema=schema)
     row = pl.int_range(1, pl.len() + 1, dtype=pl.Int64).alias(ROW)
     return frame.lazy().with_columns(pl.lit(file_id, pl.Int64).alias(FILE_ID), row)
+
+
+def read(path: Path, file_id: int) -> pl.LazyFrame:
+    """A CSV file of texts, its rows numbered from 1."""
+    row = pl.int_range(1, pl.len() + 1, dtype=pl.Int64).alias(ROW)
+    return pl.scan_csv(path, infer_schema=False).with_columns(pl.lit(file_id, pl.Int64).alias(FILE_ID), row)
+
+
+def matched_people(outcome: Outcome, source: pl.LazyFrame, target: pl.LazyFrame) -> list[tuple[str, str]]:
+    """The `rec_id`s of each match."""
+    return (
+        outcome.matches.lazy()
+        .join(source, left_on="source_row", right_on=ROW)
+        .join(target, left_on="target_row", right_on=ROW, suffix="_target")
+        .select("rec_id", "rec_id_target")
+        .collect()
+        .rows()
+    )
 
 
 def a_pass(keys: Sequence[Any], comparisons: Sequence[Any] = (), **rest: Any) -> dict[str, Any]:

@@ -10,8 +10,8 @@ import pytest
 
 from matching import reconcile, rule_set_of
 from matching.errors import RuleInvalid
-from matching.identity import FILE_ID, ROW
-from tests.matching.helpers import same
+from matching.identity import ROW
+from tests.matching.helpers import matched_people, read, same
 
 pytest.importorskip("splink", reason="needs the extra 'linkage'")
 
@@ -27,26 +27,15 @@ FIELDS: list[dict[str, Any]] = [
 ]
 
 
-def read(path: Path, file_id: int) -> pl.LazyFrame:
-    row = pl.int_range(1, pl.len() + 1, dtype=pl.Int64).alias(ROW)
-    return pl.scan_csv(path, infer_schema=False).with_columns(pl.lit(file_id, pl.Int64).alias(FILE_ID), row)
-
-
 def test_febrl_without_a_label_or_a_rule(shared_data: Path) -> None:
     folder = shared_data / "febrl"
     source, target = read(folder / "source.csv", 1), read(folder / "target.csv", 2)
     rule_set = rule_set_of({"passes": [{"name": "linked", "linkage": {"fields": FIELDS}}]})
     outcome = reconcile(rule_set, source, target)
     truth = set(pl.read_csv(folder / "truth.csv", infer_schema=False).rows())
-    found = (
-        outcome.matches.lazy()
-        .join(source, left_on="source_row", right_on=ROW)
-        .join(target, left_on="target_row", right_on=ROW, suffix="_target")
-        .select("rec_id", "rec_id_target")
-        .collect()
-    )
-    assert set(found.rows()) <= truth
-    assert found.height >= 0.998 * len(truth)
+    found = matched_people(outcome, source, target)
+    assert set(found) <= truth
+    assert len(found) >= 0.998 * len(truth)
     # The weights of the fields and the prior's, the same for all, add up to the pair's.
     weights = [f"weight_{field['sourceField']}" for field in FIELDS]
     prior = outcome.matches.select(pl.col("weight") - pl.sum_horizontal(weights)).to_series()

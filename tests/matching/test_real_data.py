@@ -8,14 +8,8 @@ from typing import Any
 import polars as pl
 
 from matching import Outcome, Totals, reconcile, rule_set_of
-from matching.identity import FILE_ID, ROW
-from tests.matching.helpers import legacy, one_pass
-
-
-def read(path: Path, file_id: int) -> pl.LazyFrame:
-    texts = pl.scan_csv(path, infer_schema=False)
-    row = pl.int_range(1, pl.len() + 1, dtype=pl.Int64).alias(ROW)
-    return texts.with_columns(pl.lit(file_id, pl.Int64).alias(FILE_ID), row)
+from matching.identity import ROW
+from tests.matching.helpers import legacy, matched_people, one_pass, read
 
 
 def test_febrl_by_social_security_number(shared_data: Path) -> None:
@@ -27,14 +21,8 @@ def test_febrl_by_social_security_number(shared_data: Path) -> None:
         outcome: Outcome = reconcile(rule_set, source, target)
         assert outcome.matches.height == 4561
         assert outcome.unmatched_source.height == outcome.unmatched_target.height == 439
-        found = (
-            outcome.matches.lazy()
-            .join(source, left_on="source_row", right_on=ROW)
-            .join(target, left_on="target_row", right_on=ROW, suffix="_target")
-            .select("rec_id", "rec_id_target")
-            .collect()
-        )
-        pairs.append(set(found.rows()))
+        found = matched_people(outcome, source, target)
+        pairs.append(set(found))
     assert pairs[0] == pairs[1]
     assert pairs[0] <= set(truth.rows())
 
@@ -105,12 +93,6 @@ def test_febrl_by_passes_of_rules(shared_data: Path) -> None:
         for keys, conditions in strategies
     ]
     outcome = reconcile(rule_set_of({"passes": passes}), source, target)
-    found = (
-        outcome.matches.lazy()
-        .join(source, left_on="source_row", right_on=ROW)
-        .join(target, left_on="target_row", right_on=ROW, suffix="_target")
-        .select("rec_id", "rec_id_target")
-        .collect()
-    )
-    assert set(found.rows()) <= truth
-    assert found.height >= 0.998 * len(truth)
+    found = matched_people(outcome, source, target)
+    assert set(found) <= truth
+    assert len(found) >= 0.998 * len(truth)
