@@ -84,6 +84,7 @@ async def _sweep_forever(made: Services) -> None:
     while True:
         await asyncio.sleep(SWEEP_SECONDS)
         try:
+            await run_in_threadpool(made.registrar.sweep)
             await run_in_threadpool(made.launcher.sweep)
         except ReconError as error:
             log.warning("the sweep was put off: %s", error.message)

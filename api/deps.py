@@ -9,6 +9,7 @@ from fastapi import Depends, Path, Request
 
 from deployments.gateway import EngineGateway
 from deployments.launch import Launcher
+from deployments.register import Registrar
 from models.db import Database
 from models.people import DEFAULT_ORGANIZATION
 from models.settings import Settings
@@ -23,13 +24,16 @@ class Services:
     database: Database
     storage: Storage
     gateway: EngineGateway
+    registrar: Registrar
     launcher: Launcher
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Services:
         database = Database.from_settings(settings)
         gateway = EngineGateway(settings)
-        return cls(settings, database, Storage.from_settings(settings), gateway, Launcher(database, gateway))
+        registrar = Registrar(database, gateway)
+        launcher = Launcher(database, gateway, registrar)
+        return cls(settings, database, Storage.from_settings(settings), gateway, registrar, launcher)
 
 
 def services(request: Request) -> Services:

@@ -12,18 +12,17 @@ from datetime import timedelta
 from sqlmodel import Session, col, or_, select
 
 from deployments.gateway import EngineGateway, engine_name
+from deployments.register import Registrar
 from models import recovery
 from models.base import utc_now
 from models.db import Database
 from models.errors import DependencyDown
-from models.lifecycle import RunStatus, StreamStatus
+from models.lifecycle import RunStatus
 from models.runs import StreamRun
-from models.streams import Stream, TriggerType
+from models.streams import Stream
 
 log = logging.getLogger(__name__)
 
-IMPLICIT_FLOW = "Reconciliations"
-IMPLICIT_DEPLOYMENT = "reconciliation"
 SUBMIT_GRACE = timedelta(seconds=5)
 """How old a run has to be before the sweep takes its submission for lost."""
 
@@ -34,20 +33,12 @@ ENGINE_OVER = frozenset({"COMPLETED", "FAILED", "CRASHED", "CANCELLED"})
 
 
 class Launcher:
-    """Registers streams, submits runs and cancels them, and sweeps up after losses."""
+    """Submits runs and cancels them, and sweeps up after losses."""
 
-    def __init__(self, database: Database, gateway: EngineGateway) -> None:
+    def __init__(self, database: Database, gateway: EngineGateway, registrar: Registrar) -> None:
         self._database = database
         self._gateway = gateway
-        self._implicit_deployment: str | None = None
-
-    def register(self, stream: Stream) -> str | None:
-        """Makes the stream's deployment say what the stream says; None if the engine is down (the sweep does it later)."""
-        try:
-            return self._register(stream)
-        except DependencyDown as error:
-            log.warning("stream %s is not registered yet: %s", stream.id, error.message)
-            return None
+        self._registrar = registrar
 
     def submit(self, run_id: int) -> None:
         """Hands a PENDING run to the engine; if the engine is down the run stays PENDING and the sweep submits it."""
@@ -66,17 +57,9 @@ class Launcher:
             log.warning("the engine was not told that run %s was cancelled: %s", run.id, error.message)
 
     def sweep(self) -> None:
-        """Does what was left undone: registrations, submissions, and closing runs whose engine run is over."""
+        """Does what was left undone: submissions, and closing runs whose engine run is over."""
         now = utc_now()
         with self._database.read() as session:
-            unregistered = session.exec(
-                select(Stream).where(
-                    col(Stream.deployment_id).is_(None),
-                    col(Stream.status) == StreamStatus.ACTIVE,
-                    col(Stream.implicit).is_(False),
-                    col(Stream.created_at) < now - SUBMIT_GRACE,
-                )
-            ).all()
             unsubmitted = session.exec(
                 select(StreamRun.id).where(
                     col(StreamRun.status) == RunStatus.PENDING,
@@ -84,8 +67,6 @@ class Launcher:
                     col(StreamRun.submit_at) < now - SUBMIT_GRACE,
                 )
             ).all()
-        for stream in unregistered:
-            self._register(stream)
         for run_id in unsubmitted:
             self._submit(run_id)
         self._close_lost()
@@ -108,34 +89,12 @@ class Launcher:
                 with self._database.write() as session:
                     recovery.close_lost_run(session, run_id, f"The engine ended the run: {state}")
 
-    def _register(self, stream: Stream) -> str:
-        if stream.implicit:
-            self._implicit_deployment = self._gateway.register(IMPLICIT_FLOW, IMPLICIT_DEPLOYMENT, parameters={})
-            return self._implicit_deployment
-        scheduled = stream.trigger_type == TriggerType.SCHEDULED
-        deployment_id = self._gateway.register(
-            engine_name(stream.name, stream.id),
-            f"stream-{stream.id}",
-            parameters={"stream_id": stream.id},
-            description=stream.description,
-            schedule=stream.trigger_config if scheduled else None,
-            active=stream.status == StreamStatus.ACTIVE,
-            tags=[stream.domain],
-        )
-        with self._database.write() as session:
-            stored = session.get_one(Stream, stream.id)
-            stored.deployment_id = deployment_id
-            session.add(stored)
-        return deployment_id
-
     def _submit(self, run_id: int) -> None:
         with self._database.read() as session:
             run = session.get_one(StreamRun, run_id)
             stream = session.get_one(Stream, run.stream_id)
-        known = self._implicit_deployment if stream.implicit else stream.deployment_id
-        deployment_id = known or self._register(stream)
-        engine_run_id = self._hand_over(deployment_id, stream, run) or self._hand_over(
-            self._register(stream), stream, run
+        engine_run_id = self._hand_over(self._registrar.deployment(stream), stream, run) or self._hand_over(
+            self._registrar.registered(stream), stream, run
         )
         if engine_run_id is None:
             raise DependencyDown(f"The workflow engine lost the deployment of stream {stream.id} twice")

@@ -28,10 +28,19 @@ from models.streams import Step, Stream, StreamInputType, TriggerType, steps_of
 
 
 class StreamRun(SQLModel, table=True):
-    """One execution of one definition version with pinned rule set versions. `engine_run_id` never leaves the server."""
+    """One execution of one definition version with pinned rule set versions.
+
+    `engine_run_id` is the engine run that may execute it now, the `submission`-th; it never leaves the server. `restarts`
+    counts the engine runs that were lost since a step last began. `heartbeat_at` says when the executing process was last
+    seen, `engine_over` that the engine's own record was seen ended after ours. `event_id` is that of the event that asked
+    for the run, `resumed_from` the run that this one continues.
+    """
 
     __tablename__ = "runs"  # pyright: ignore[reportAssignmentType]
-    __table_args__ = (UniqueConstraint("stream_id", "idempotency_key"),)
+    __table_args__ = (
+        UniqueConstraint("stream_id", "idempotency_key"),
+        UniqueConstraint("stream_id", "event_id", name="uq_runs_stream_event"),
+    )
 
     id: int = primary_key()
     organization_id: int = reference("organizations.id")
@@ -43,6 +52,12 @@ class StreamRun(SQLModel, table=True):
     trigger_type: str = Field(default=TriggerType.MANUAL)
     trigger_metadata: dict[str, Any] | None = json_column()
     engine_run_id: str | None = Field(default=None, unique=True)
+    submission: int = 1
+    restarts: int = 0
+    heartbeat_at: datetime | None = time_column(nullable=True)
+    engine_over: bool = False
+    event_id: str | None = None
+    resumed_from: int | None = reference("runs.id", nullable=True)
     submit_at: datetime | None = time_column(nullable=True)
     idempotency_key: str | None = None
     request_digest: str | None = None
@@ -54,7 +69,10 @@ class StreamRun(SQLModel, table=True):
 
 
 class StepRun(SQLModel, table=True):
-    """One step of one run. `attempt_no` counts from 1; `progress` is 0..100."""
+    """One step of one run. `attempt_no` counts from 1; `progress` is 0..100.
+
+    `carried_from` is the step run of an earlier run that completed this step: its artifacts are this one's.
+    """
 
     __tablename__ = "step_runs"  # pyright: ignore[reportAssignmentType]
     __table_args__ = (UniqueConstraint("run_id", "step_order"),)
@@ -66,6 +84,7 @@ class StepRun(SQLModel, table=True):
     status: str = Field(default=StepRunStatus.PENDING)
     attempt_no: int = 1
     attempt_key: str | None = None
+    carried_from: int | None = reference("step_runs.id", nullable=True)
     progress: int = 0
     reconciliation_id: int = reference("reconciliations.id")
     matched_records: int = big_integer()

@@ -43,7 +43,11 @@ class Domain(StrEnum):
 
 
 class Stream(SQLModel, table=True):
-    """`implicit` streams stand behind legacy reconciliations and don't show in lists. `deployment_id` is the engine's."""
+    """`implicit` streams stand behind legacy reconciliations and don't show in lists.
+
+    `revision` rises with every change that the engine has to know of, `registered_revision` is the one it was last told;
+    `deployment_id` and `automation_id` are the engine's.
+    """
 
     __tablename__ = "streams"  # pyright: ignore[reportAssignmentType]
 
@@ -58,6 +62,9 @@ class Stream(SQLModel, table=True):
     definition_version: int = 1
     implicit: bool = Field(default=False, index=True)
     deployment_id: str | None = None
+    automation_id: str | None = None
+    revision: int = 1
+    registered_revision: int = 0
     created_at: datetime = time_column()
     updated_at: datetime = time_column()
 

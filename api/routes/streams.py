@@ -158,7 +158,7 @@ def _summary(stream: Stream, step_count: int) -> StreamSummary:
 
 def _detail(stream: Stream, steps: Sequence[Step]) -> StreamDetail:
     return StreamDetail(
-        **stream.model_dump(exclude={"organization_id", "definition_version", "implicit", "deployment_id"}),
+        **stream.model_dump(include=set(StreamDetail.model_fields) - {"steps"}),
         steps=[StepDetail.model_validate(step) for step in steps],
     )
 
@@ -177,7 +177,7 @@ def create(use: Use, org: Org, body: StreamRequest) -> Response:
         session.add(stream)
         session.flush()
         steps = definitions.write_steps(session, stream, drafts)
-    use.launcher.register(stream)
+    use.registrar.register(stream)
     return ok(_summary(stream, len(steps)), "Stream created successfully", status=201)
 
 

@@ -26,7 +26,8 @@ def retried(rest: Rest, s3: S3Server, files: list[int], rules: int) -> None:
         time.sleep(0.05)
     assert rest.call("GET", f"/stream-runs/{run_id}")["status"] == "RUNNING"
     s3.start()
-    assert rest.ended(run_id)["status"] == "COMPLETED"
+    run = rest.ended(run_id)
+    assert run["status"] == "COMPLETED", run
     (only,) = rest.steps(run_id)
     assert (only["status"], only["progress"]) == ("COMPLETED", 100)
     assert only["attemptNo"] > 1
