@@ -31,9 +31,6 @@ BUSY_DELAYS = (0.05, 0.1, 0.2, 0.4, 0.8)
 
 Answer = TypeVar("Answer")
 
-REFUSED_IN_NAMES = str.maketrans(dict.fromkeys('/%&<>"\\', " "))
-"""Prefect refuses these in names or can't show them in addresses."""
-
 
 class EngineGateway:
     """Prefect as the facade needs it. Every call raises DependencyDown when its server does not answer."""
@@ -112,11 +109,6 @@ class EngineGateway:
                 self._client.create_work_pool(WorkPoolCreate(name=self._pool, type=POOL_TYPE))
             except ObjectAlreadyExists:
                 return
-
-
-def engine_name(name: str, record_id: int) -> str:
-    """A name that Prefect takes and that no other record has."""
-    return f"{' '.join(name.translate(REFUSED_IN_NAMES).split())} ({record_id})".strip()
 
 
 def _ask(call: Callable[[], Answer]) -> Answer:

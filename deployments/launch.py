@@ -11,7 +11,8 @@ from datetime import timedelta
 
 from sqlmodel import Session, col, or_, select
 
-from deployments.gateway import EngineGateway, engine_name
+from deployments.gateway import EngineGateway
+from deployments.names import engine_name
 from deployments.register import Registrar
 from models import recovery
 from models.base import utc_now

@@ -11,7 +11,8 @@ from datetime import timedelta
 
 from sqlmodel import col, select
 
-from deployments.gateway import EngineGateway, engine_name
+from deployments.gateway import EngineGateway
+from deployments.names import deployment_name, engine_name
 from models.base import utc_now
 from models.db import Database
 from models.errors import DependencyDown
@@ -54,7 +55,7 @@ class Registrar:
         scheduled = stream.trigger_type == TriggerType.SCHEDULED
         deployment_id = self._gateway.register(
             engine_name(stream.name, stream.id),
-            f"stream-{stream.id}",
+            deployment_name(stream.id),
             parameters={"stream_id": stream.id},
             description=stream.description,
             schedule=stream.trigger_config if scheduled else None,

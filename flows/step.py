@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from time import monotonic
 
-from pydantic import ValidationError
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import col, select
 
@@ -18,6 +17,7 @@ from models import plan, runs
 from models.artifacts import ArtifactType
 from models.base import utc_now
 from models.bounded import default_limit, reconcile_within
+from models.errors import described
 from models.lifecycle import RunStatus, StepRunStatus
 from models.runs import StepRun, StreamRun
 from models.streams import Step
@@ -205,7 +205,7 @@ def retryable(error: BaseException) -> bool:
 def _record_failure(place: Workplace, attempt: Attempt, error: Exception) -> AttemptFailed:
     left = attempt.step.max_retries - (attempt.step_run.attempt_no - 1)
     retry = retryable(error) and left > 0
-    code, message = _described(error)
+    code, message = described(error)
     with place.database.write() as session:
         runs.move_step(
             session,
@@ -217,13 +217,3 @@ def _record_failure(place: Workplace, attempt: Attempt, error: Exception) -> Att
             **({} if retry else {"completed_at": utc_now()}),
         )
     return AttemptFailed(f"{code}: {message}", retry=retry)
-
-
-def _described(error: Exception) -> tuple[str, str]:
-    if isinstance(error, ReconError):
-        return error.code, error.message
-    if isinstance(error, ValidationError):
-        return "RULE_INVALID", "; ".join(str(one["msg"]) for one in error.errors())
-    if isinstance(error, MemoryError):
-        return "OUT_OF_MEMORY", "The step needs more memory than there is"
-    return "STEP_ERROR", f"{type(error).__name__}: {error}"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import ValidationError
+
 from matching.errors import ReconError
 
 __all__ = [
@@ -19,6 +21,7 @@ __all__ = [
     "StorageRefused",
     "StorageUnavailable",
     "ValidationFailed",
+    "described",
 ]
 
 
@@ -110,3 +113,14 @@ class DependencyDown(ReconError):
 
     code = "DEPENDENCY_UNAVAILABLE"
     retryable = True
+
+
+def described(error: Exception) -> tuple[str, str]:
+    """The code and the sentence that a step run which failed with `error` keeps."""
+    if isinstance(error, ReconError):
+        return error.code, error.message
+    if isinstance(error, ValidationError):
+        return "RULE_INVALID", "; ".join(str(one["msg"]) for one in error.errors())
+    if isinstance(error, MemoryError):
+        return "OUT_OF_MEMORY", "The step needs more memory than there is"
+    return "STEP_ERROR", f"{type(error).__name__}: {error}"

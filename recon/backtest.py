@@ -13,8 +13,9 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from recon.artifacts import OutUnusable
 from recon.inputs import open_input
-from recon.match import SOURCE_ID, TARGET_ID, OutUnusable, read_rule_set, with_progress_bar
+from recon.match import SOURCE_ID, TARGET_ID, read_rule_set, with_progress_bar
 
 if TYPE_CHECKING:
     from matching import RuleSet

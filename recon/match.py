@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar
 import typer
 from rich.console import Console
 
-from matching.errors import ReconError, RuleInvalid
+from matching.errors import RuleInvalid
+from recon.artifacts import OutUnusable, write_artifacts
 from recon.inputs import IN_MEMORY, open_input
 from recon.summary import print_summary
 
@@ -37,12 +38,6 @@ COMPARE_FORMS = (
 )
 
 _NAMED_RULES = {"exact": "EXACT", "contains": "CONTAINS", "starts-with": "STARTS_WITH", "ends-with": "ENDS_WITH"}
-
-
-class OutUnusable(ReconError):
-    """The directory for the artifacts can't be made or written to."""
-
-    code = "OUT_UNUSABLE"
 
 
 def match_command(
@@ -98,14 +93,6 @@ def _work_directory(out: Path | None) -> TemporaryDirectory[str]:
         return TemporaryDirectory(prefix=".recon-match-", dir=beside)
     except OSError as error:
         raise OutUnusable(f"Can't write to {out}: {error.strerror}", directory=str(out)) from error
-
-
-def _made(out: Path) -> Path:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutUnusable(f"Can't write to {out}: {error.strerror}", directory=str(out)) from error
-    return out
 
 
 def match_files(
@@ -190,36 +177,13 @@ def _match_files(
             tell(0.2 * len(inputs))
         outcome = engine(*inputs, on_progress=lambda part: tell(0.4 + 0.5 * part))
     if out is not None:
-        _write_artifacts(outcome, out)
+        write_artifacts(outcome, out)
     tell(1.0)
     return outcome
 
 
 def _nobody(_: float) -> None:
     """Nobody wants to know."""
-
-
-def _write_artifacts(outcome: Outcome | LargeOutcome, out: Path) -> None:
-    from polars import LazyFrame
-
-    from models.tabular import write_csv, write_parquet
-
-    tables = {
-        "unmatched_source": outcome.unmatched_source,
-        "unmatched_target": outcome.unmatched_target,
-        "exceptions": outcome.breaks,
-    }
-    # What is large is written one by one: each has buffers of its own.
-    at_once = 1 if isinstance(outcome.matches, LazyFrame) else 2
-    with TemporaryDirectory(prefix=".recon-match-", dir=_made(out)) as work, ThreadPoolExecutor(at_once) as threads:
-        writing = [threads.submit(write_parquet, outcome.matches, Path(work, "matched.parquet"))]
-        for name, frame in tables.items():
-            writing.append(threads.submit(write_parquet, frame, Path(work, f"{name}.parquet")))
-            writing.append(threads.submit(write_csv, frame, Path(work, f"{name}.csv")))
-        for one in writing:
-            one.result()
-        for written in sorted(Path(work).iterdir()):
-            written.replace(out / written.name)
 
 
 def _rule_set(keys: Sequence[str], compares: Sequence[str], rules: Path | None) -> RuleSet:

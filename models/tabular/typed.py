@@ -19,19 +19,27 @@ def read_parquet(path: Path, twin: Path) -> list[str]:
     FileUnreadable on what is not Parquet, on nested columns, on a column without a name, and on a NUL in a text.
     """
     try:
-        frame = pl.scan_parquet(path, glob=False)
-        schema = frame.collect_schema()
-        _refuse(schema)
-        write_parquet(frame.select(_plain(frame, name, dtype) for name, dtype in schema.items()), twin)
-        texts = pl.scan_parquet(twin, glob=False).select(cs.string().str.contains("\0", literal=True).any())
-        nul = [
-            name for name, found in next(texts.collect(engine="streaming").iter_rows(named=True), {}).items() if found
-        ]
+        frame = plain_table(pl.scan_parquet(path, glob=False))
+        write_parquet(frame, twin)
+        refuse_nul(pl.scan_parquet(twin, glob=False))
+        return frame.collect_schema().names()
     except (pl.exceptions.PolarsError, OSError) as error:
         raise FileUnreadable(f"Not a readable Parquet file: {first_line(error)}") from error
-    if nul:
-        raise FileUnreadable(f"Column '{nul[0]}' holds a NUL character", column=nul[0])
-    return schema.names()
+
+
+def plain_table(frame: pl.LazyFrame) -> pl.LazyFrame:
+    """A typed table as matching may read it. Raises FileUnreadable on a nested column and on one without a name."""
+    schema = frame.collect_schema()
+    _refuse(schema)
+    return frame.select(_plain(frame, name, dtype) for name, dtype in schema.items())
+
+
+def refuse_nul(frame: pl.LazyFrame) -> None:
+    """Raises FileUnreadable if a text holds a NUL."""
+    texts = frame.select(cs.string().str.contains("\0", literal=True).any()).collect(engine="streaming")
+    for name, found in next(texts.iter_rows(named=True), {}).items():
+        if found:
+            raise FileUnreadable(f"Column '{name}' holds a NUL character", column=name)
 
 
 def _refuse(schema: pl.Schema) -> None:

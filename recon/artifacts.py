@@ -1,0 +1,76 @@
+"""The artifacts of a match as files in a directory or at a URL."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from matching.errors import ReconError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from matching import Outcome
+    from matching.outcome import LargeOutcome
+
+UNMATCHED_SOURCE, UNMATCHED_TARGET, EXCEPTIONS, MATCHED = (
+    "unmatched_source",
+    "unmatched_target",
+    "exceptions",
+    "matched",
+)
+ARTIFACTS = (MATCHED, UNMATCHED_SOURCE, UNMATCHED_TARGET, EXCEPTIONS)
+"""Their names as files are called by them. All are written as Parquet, all but `matched` as CSV too."""
+
+
+class OutUnusable(ReconError):
+    """The directory for the artifacts can't be made or written to."""
+
+    code = "OUT_UNUSABLE"
+
+
+def frames_of(outcome: Outcome | LargeOutcome) -> dict[str, pl.DataFrame | pl.LazyFrame]:
+    """What an outcome leaves, by artifact; lazy where it is too large to be held."""
+    return {
+        MATCHED: outcome.matches,
+        UNMATCHED_SOURCE: outcome.unmatched_source,
+        UNMATCHED_TARGET: outcome.unmatched_target,
+        EXCEPTIONS: outcome.breaks,
+    }
+
+
+def made_directory(out: Path) -> Path:
+    """The directory, made if need be. Raises OutUnusable."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutUnusable(f"Can't write to {out}: {error.strerror}", directory=str(out)) from error
+    return out
+
+
+def write_artifacts(outcome: Outcome | LargeOutcome, out: Path) -> None:
+    """Writes every artifact into a directory, all of them or none; those of an earlier match are replaced."""
+    from polars import LazyFrame
+
+    # What is large is written one by one: each has buffers of its own.
+    at_once = 1 if isinstance(outcome.matches, LazyFrame) else 2
+    with TemporaryDirectory(prefix=".recon-match-", dir=made_directory(out)) as work:
+        write_frames(frames_of(outcome), Path(work), at_once)
+        for written in sorted(Path(work).iterdir()):
+            written.replace(out / written.name)
+
+
+def write_frames(frames: Mapping[str, pl.DataFrame | pl.LazyFrame], folder: Path, at_once: int) -> None:
+    """Writes frames into a folder under their names, in the bytes of the artifacts of those names."""
+    from models.tabular import write_csv, write_parquet
+
+    with ThreadPoolExecutor(at_once) as threads:
+        writing = [threads.submit(write_parquet, frame, folder / f"{name}.parquet") for name, frame in frames.items()]
+        for name, frame in frames.items():
+            if name != MATCHED:
+                writing.append(threads.submit(write_csv, frame, folder / f"{name}.csv"))
+        for one in writing:
+            one.result()
