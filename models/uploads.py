@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from contextlib import ExitStack
 from pathlib import PurePosixPath
 from uuid import uuid4
 
+import polars as pl
+
 from models.base import utc_now
 from models.db import Database
-from models.errors import FileUnreadable
+from models.errors import FileUnreadable, ReconError
 from models.files import FileKind, FileStatus, StoredFile
 from models.storage import Blob, BlobWriter, Storage
 from models.tabular import ingest
+
+log = logging.getLogger(__name__)
 
 LONGEST_NAME = 255
 MEDIA_TYPE = re.compile(r"(?=.{1,255}$)[\w.+-]+/[\w.+-]+( *;[ -~]*)?", re.ASCII)
@@ -84,7 +89,10 @@ def register(database: Database, storage: Storage, organization_id: int, incomin
 
 
 def process(database: Database, storage: Storage, stored: StoredFile) -> None:
-    """Writes the twin and what was detected into the record."""
+    """Writes the twin and what was detected into the record.
+
+    Where something else than the file is at fault (the storage is out of reach), that is raised and nothing stays behind.
+    """
     twin_path = str(PurePosixPath(stored.storage_path).with_name("twin.parquet"))
     try:
         with storage.local_copy(stored.storage_path) as original, storage.scratch() as scratch:
@@ -94,6 +102,17 @@ def process(database: Database, storage: Storage, stored: StoredFile) -> None:
     except FileUnreadable as error:
         stored.status = FileStatus.FAILED
         stored.processing_error = error.message
+    except ReconError:
+        # Nobody can tell whether the file is sound; the client will send it again.
+        with database.write() as session:
+            session.delete(stored)
+        storage.delete(stored.storage_path)
+        raise
+    except (Exception, pl.exceptions.PanicException) as error:
+        # What a library stumbles over is the file, whatever it calls its stumbling.
+        log.exception("file %s '%s' can't be read", stored.id, stored.original_filename)
+        stored.status = FileStatus.FAILED
+        stored.processing_error = f"The file can't be read: {str(error).strip().partition(chr(10))[0]}"
     else:
         stored.status = FileStatus.PROCESSED
         stored.twin_path = twin_path

@@ -122,6 +122,6 @@ def _with_times(texts: pl.Series, since: pl.Series) -> pl.Series:
 
 
 def plain_number(number: float) -> str:
-    """Up to 15 significant digits, without exponent: what Excel shows when the cell is wide enough."""
-    text = f"{Decimal(f'{number:.15g}'):f}"
+    """Up to 15 significant digits, without exponent, zero without a sign: what Excel shows when the cell is wide enough."""
+    text = f"{Decimal(f'{number:.15g}') or Decimal(0):f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
