@@ -11,15 +11,15 @@ from prefect.states import Cancelled, Completed, Failed
 from sqlmodel import col, select
 
 from flows.compiler import compile_run
+from flows.starting import own_run
 from flows.workplace import Workplace, process_workplace
-from models import runs, streams
+from models import runs
 from models.base import utc_now
 from models.errors import PlanInvalid
 from models.lifecycle import RunStatus
-from models.people import DEFAULT_ORGANIZATION
 from models.recovery import close_lost_run
 from models.runs import StreamRun
-from models.streams import TriggerType
+from models.starts import NotStarted
 
 
 def close_what_died(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:  # noqa: ARG001 - Prefect calls it by keyword
@@ -37,16 +37,22 @@ def close_what_died(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) 
     on_failure=[close_what_died],
     on_cancellation=[close_what_died],
 )
-def run_stream(stream_id: int | None = None, run_id: int | None = None) -> State[Any]:
+def run_stream(
+    stream_id: int | None = None, run_id: int | None = None, trigger: dict[str, Any] | None = None
+) -> State[Any]:
     """Executes one run of a stream.
 
-    `run_id` names a run that the API has written; without it (a schedule, the Prefect UI, the CLI) the run of this engine
-    run is found or created for `stream_id`.
+    `run_id` names a run that the API has written; without it (a schedule, an automation, the Prefect UI, the CLI) the run of
+    this engine run is found or created for `stream_id`. `trigger` is the event that an automation was started by.
     """
     place = process_workplace()
     context = FlowRunContext.get()
-    engine_run_id = str(context.flow_run.id) if context is not None and context.flow_run is not None else None
-    run = _claim(place, stream_id, run_id, engine_run_id)
+    if context is None or context.flow_run is None:
+        raise PlanInvalid("The flow needs an engine run", code="ENGINE_RUN_MISSING")
+    try:
+        run = _claim(place, stream_id, run_id, context.flow_run, trigger)
+    except NotStarted as reason:
+        return Completed(name="Skipped", message=reason.message)
     if run is None:
         return Cancelled(message="The run was ended before it started")
     end = compile_run(place, run).execute(place)
@@ -55,22 +61,18 @@ def run_stream(stream_id: int | None = None, run_id: int | None = None) -> State
     return _state(end, message)
 
 
-def _claim(place: Workplace, stream_id: int | None, run_id: int | None, engine_run_id: str | None) -> StreamRun | None:
+def _claim(
+    place: Workplace, stream_id: int | None, run_id: int | None, flow_run: FlowRun, trigger: dict[str, Any] | None
+) -> StreamRun | None:
     """Moves the run to RUNNING; None if it has ended already."""
     with place.database.write() as session:
         if run_id is None:
-            run = session.exec(select(StreamRun).where(col(StreamRun.engine_run_id) == engine_run_id)).one_or_none()
-            if run is None:
-                if stream_id is None:
-                    raise PlanInvalid("The flow needs a stream_id or a run_id", code="RUN_PARAMETERS_MISSING")
-                stream = streams.get(session, DEFAULT_ORGANIZATION, stream_id)
-                streams.runnable(stream)
-                run = runs.create(
-                    session, stream, trigger_type=TriggerType(stream.trigger_type), engine_run_id=engine_run_id
-                )
+            if stream_id is None:
+                raise PlanInvalid("The flow needs a stream_id or a run_id", code="RUN_PARAMETERS_MISSING")
+            run = own_run(session, stream_id, flow_run, trigger)
         else:
             run = session.get_one(StreamRun, run_id)
-            run.engine_run_id = engine_run_id
+            run.engine_run_id = str(flow_run.id)
             session.add(run)
         session.flush()
         if run.status == RunStatus.PENDING:

@@ -32,8 +32,8 @@ class StreamRun(SQLModel, table=True):
 
     `engine_run_id` is the engine run that may execute it now, the `submission`-th; it never leaves the server. `restarts`
     counts the engine runs that were lost since a step last began. `heartbeat_at` says when the executing process was last
-    seen, `engine_over` that the engine's own record was seen ended after ours. `event_id` is that of the event that asked
-    for the run, `resumed_from` the run that this one continues.
+    seen, `engine_over` that the engine's own record was seen ended after ours. `event_id` names the event or the fire time
+    that asked for the run, `resumed_from` the run that this one continues.
     """
 
     __tablename__ = "runs"  # pyright: ignore[reportAssignmentType]
@@ -143,6 +143,7 @@ def create(
     engine_run_id: str | None = None,
     idempotency_key: str | None = None,
     request_digest: str | None = None,
+    event_id: str | None = None,
     reconciliation: Reconciliation | None = None,
 ) -> StreamRun:
     """Writes a PENDING run with its step runs and their reconciliations, pinned to the versions of this moment.
@@ -163,6 +164,7 @@ def create(
         engine_run_id=engine_run_id,
         idempotency_key=idempotency_key,
         request_digest=request_digest,
+        event_id=event_id,
     )
     session.add(run)
     session.flush()

@@ -46,7 +46,7 @@ class Stream(SQLModel, table=True):
     """`implicit` streams stand behind legacy reconciliations and don't show in lists.
 
     `revision` rises with every change that the engine has to know of, `registered_revision` is the one it was last told;
-    `deployment_id` and `automation_id` are the engine's.
+    `deployment_id` and `automation_id` are the engine's. Fire times and events from before `fires_from` start nothing.
     """
 
     __tablename__ = "streams"  # pyright: ignore[reportAssignmentType]
@@ -65,6 +65,7 @@ class Stream(SQLModel, table=True):
     automation_id: str | None = None
     revision: int = 1
     registered_revision: int = 0
+    fires_from: datetime | None = time_column(nullable=True)
     created_at: datetime = time_column()
     updated_at: datetime = time_column()
 

@@ -1,96 +1,24 @@
-"""Trigger configurations: what they may say, and the cron dialect they speak (Spring's: six fields, seconds first)."""
+"""Trigger configurations: what they may say, and which events they mean."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
+from models.cron import parse_cron
 from models.errors import ValidationFailed
 from models.streams import TriggerType
 
 CONCURRENCY = ("QUEUE", "ALLOW", "SKIP")
-MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
-WEEKDAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
-LONGEST_MONTHS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+LONGEST_EVENT_NAME = 255
+FILE_UPLOADED = "file.uploaded"
+"""The event that an upload is; its payload: fileId, filename, rowCount, status, checksum."""
 
-
-@dataclass(frozen=True)
-class Cron:
-    """The fire times of a cron expression, as sets of values; both day fields must fit. `weekdays` count from Sunday, 0."""
-
-    second: int
-    minutes: frozenset[int]
-    hours: frozenset[int]
-    days: frozenset[int]
-    months: frozenset[int]
-    weekdays: frozenset[int]
-
-
-@dataclass(frozen=True)
-class _Field:
-    name: str
-    first: int
-    last: int
-    names: tuple[str, ...] = ()
-    any_mark: str = "*"
-
-
-_FIELDS = (
-    _Field("second", 0, 59),
-    _Field("minute", 0, 59),
-    _Field("hour", 0, 23),
-    _Field("day of month", 1, 31, any_mark="*?"),
-    _Field("month", 1, 12, MONTHS),
-    _Field("day of week", 0, 7, WEEKDAYS, any_mark="*?"),
-)
-
-
-def parse_cron(text: str) -> Cron:
-    """Reads six fields (seconds first) or five (second 0). Raises ValueError saying which field is wrong and why."""
-    parts = text.split()
-    if len(parts) == 5:
-        parts = ["0", *parts]
-    if len(parts) != 6:
-        raise ValueError(f"expected six fields (second minute hour day-of-month month day-of-week), got {len(parts)}")
-    if not parts[0].isdecimal():
-        raise ValueError(f"the second has to be one number from 0 to 59, got '{parts[0]}'")
-    values = [_values(field, part) for field, part in zip(_FIELDS, parts, strict=True)]
-    seconds, minutes, hours, days, months, weekdays = values
-    if not any(day <= LONGEST_MONTHS[month - 1] for day in days for month in months):
-        raise ValueError(f"no month in '{parts[4]}' has a day '{parts[3]}'")
-    return Cron(min(seconds), minutes, hours, days, months, frozenset(day % 7 for day in weekdays))
-
-
-def _values(field: _Field, text: str) -> frozenset[int]:
-    found: set[int] = set()
-    for part in text.split(","):
-        span, slash, step = part.partition("/")
-        if slash and not (step.isdecimal() and int(step) > 0):
-            raise ValueError(f"the {field.name} has a bad step in '{part}'")
-        if span and span in field.any_mark:
-            first, last = field.first, field.last
-        elif "-" in span:
-            low, _, high = span.partition("-")
-            first, last = _value(field, low), _value(field, high)
-            if field.names is WEEKDAYS and last == 0 and first > 0:
-                last = 7
-        else:
-            first = _value(field, span)
-            last = field.last if slash else first
-        if first > last:
-            raise ValueError(f"the {field.name} range '{part}' runs backwards")
-        found.update(range(first, last + 1, int(step) if slash else 1))
-    return frozenset(found)
-
-
-def _value(field: _Field, text: str) -> int:
-    if text.upper() in field.names:
-        return field.names.index(text.upper()) + (1 if field.names is MONTHS else 0)
-    if text.isdecimal() and field.first <= int(text) <= field.last:
-        return int(text)
-    names = f" or {field.names[0]}..{field.names[-1]}" if field.names else ""
-    raise ValueError(f"the {field.name} takes {field.first} to {field.last}{names}, got '{text}'")
+RESOURCE = "resource."
+"""What a filter's field begins with where it means a label of the event's resource."""
 
 
 def check_trigger(trigger_type: TriggerType, config: dict[str, Any] | None) -> None:
@@ -102,8 +30,8 @@ def check_trigger(trigger_type: TriggerType, config: dict[str, Any] | None) -> N
         wrong["triggerConfig.concurrency"] = f"one of {', '.join(CONCURRENCY)}, got {concurrency!r}"
     if trigger_type is TriggerType.SCHEDULED:
         wrong |= _schedule_problems(given)
-    if trigger_type is TriggerType.EVENT and not (isinstance(given.get("event"), str) and given["event"].strip("*")):
-        wrong["triggerConfig.event"] = "an EVENT trigger needs the event's name, or a prefix ending in '*'"
+    if trigger_type is TriggerType.EVENT:
+        wrong |= _event_problems(given)
     if wrong:
         raise ValidationFailed("Validation failed", fields=wrong)
 
@@ -123,6 +51,94 @@ def _schedule_problems(given: dict[str, Any]) -> dict[str, str]:
     return wrong
 
 
+def _event_problems(given: dict[str, Any]) -> dict[str, str]:
+    wrong: dict[str, str] = {}
+    event, chosen = given.get("event"), given.get("filter")
+    if not (isinstance(event, str) and event.strip("*").strip()):
+        wrong["triggerConfig.event"] = "an EVENT trigger needs the event's name, or a prefix ending in '*'"
+    elif "*" in event[:-1] or event != event.strip() or len(event) > LONGEST_EVENT_NAME:
+        wrong["triggerConfig.event"] = (
+            f"a name of at most {LONGEST_EVENT_NAME} characters, or a prefix ending in '*', the only one; got {event!r}"
+        )
+    if chosen is None:
+        return wrong
+    if not isinstance(chosen, dict):
+        wrong["triggerConfig.filter"] = f"an object of payload fields and patterns, got {chosen!r}"
+        return wrong
+    for field, wanted in chosen.items():
+        listed = wanted if isinstance(wanted, list) else [wanted]
+        if not listed or not all(one is None or isinstance(one, str | int | float) for one in listed):
+            wrong[f"triggerConfig.filter.{field}"] = (
+                f"a pattern such as 'bank_*.csv', a number, true, false, null, or a list of these; got {wanted!r}"
+            )
+    return wrong
+
+
 def timezone_of(config: dict[str, Any]) -> ZoneInfo:
     """The zone of a checked trigger configuration; UTC where none is given."""
     return ZoneInfo(str(config.get("timezone", "UTC")))
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened. `id` names the one occurrence: delivered again, it is the same event.
+
+    `resource` are the labels of the thing that it happened to, if any; `occurred` is RFC 3339.
+    """
+
+    name: str
+    id: str
+    payload: Mapping[str, Any]
+    resource: Mapping[str, Any] | None = None
+    occurred: str | None = None
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What a run keeps of the event that started it."""
+        facts = {"event": self.name, "eventId": self.id, "payload": dict(self.payload)}
+        if self.resource:
+            facts["resource"] = dict(self.resource)
+        if self.occurred:
+            facts["occurred"] = self.occurred
+        return facts
+
+
+def means(config: Mapping[str, Any], event: Event) -> bool:
+    """Whether an event is one that a checked EVENT configuration waits for: its name, and every field of the filter."""
+    if not names(str(config["event"]), event.name):
+        return False
+    chosen: Mapping[str, Any] = config.get("filter") or {}
+    return all(_fits(wanted, _field(event, field)) for field, wanted in chosen.items())
+
+
+def names(pattern: str, name: str) -> bool:
+    """Whether a name is the one given, or has the prefix before the `*` that ends it."""
+    return name.startswith(pattern[:-1]) if pattern.endswith("*") else name == pattern
+
+
+_ABSENT = object()
+
+
+def _field(event: Event, field: str) -> Any:
+    """A field of the payload by its path (`a.b`; a name with dots in it is found whole), or a label of the resource."""
+    if field.startswith(RESOURCE):
+        return (event.resource or {}).get(field.removeprefix(RESOURCE), _ABSENT)
+    found: Any = event.payload
+    if field in found:
+        return found[field]
+    for part in field.split("."):
+        if not isinstance(found, Mapping) or part not in found:
+            return _ABSENT
+        found = found[part]
+    return found
+
+
+def _fits(wanted: Any, value: Any) -> bool:
+    if isinstance(wanted, Sequence) and not isinstance(wanted, str):
+        return any(_fits(one, value) for one in wanted)
+    if value is _ABSENT:
+        return False
+    if isinstance(wanted, str):
+        # Texts are patterns (`*`, `?`, `[…]`), case matters; a number's pattern is read against the number as JSON shows it.
+        return not isinstance(value, bool | None) and fnmatchcase(str(value), wanted)
+    return isinstance(wanted, bool) == isinstance(value, bool) and bool(wanted == value)

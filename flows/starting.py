@@ -1,0 +1,63 @@
+"""The runs of engine runs that the engine started by itself: by a schedule, an automation, a person in its UI, the CLI."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect.client.schemas.objects import FlowRun
+from sqlmodel import Session, col, or_, select
+
+from models import runs, starts, streams
+from models.people import DEFAULT_ORGANIZATION
+from models.runs import StreamRun
+from models.starts import NotStarted, Start
+from models.streams import Stream, TriggerType
+from models.triggers import Event
+
+
+def own_run(session: Session, stream_id: int, flow_run: FlowRun, trigger: dict[str, Any] | None) -> StreamRun:
+    """The run of an engine run, written now if this is the first time it begins.
+
+    Raises NotStarted where nothing is to be done: the stream's rows say otherwise than the engine's schedule or automation, or
+    the fire time or event has its run already. Raises Conflict where a person asked for what the stream's state forbids.
+    """
+    engine_run_id = str(flow_run.id)
+    key = f"engine-run-{engine_run_id}"
+    is_own = or_(col(StreamRun.engine_run_id) == engine_run_id, col(StreamRun.idempotency_key) == key)
+    run = session.exec(select(StreamRun).where(col(StreamRun.stream_id) == stream_id, is_own)).one_or_none()
+    if run is not None:
+        return run
+    stream = streams.get(session, DEFAULT_ORGANIZATION, stream_id)
+    start = _start(stream, flow_run, trigger)
+    if start is None:
+        streams.runnable(stream)
+        return runs.create(
+            session,
+            stream,
+            trigger_type=TriggerType.MANUAL,
+            engine_run_id=engine_run_id,
+            idempotency_key=key,
+        )
+    run, new = starts.begun(session, stream, start, engine_run_id=engine_run_id)
+    if not new:
+        raise NotStarted(f"Run {run.id} was started by this {start.trigger_type.lower()} trigger already: {start.key}")
+    return run
+
+
+def _start(stream: Stream, flow_run: FlowRun, trigger: dict[str, Any] | None) -> Start | None:
+    """The occasion of an engine run; None where a person started it."""
+    if trigger is not None:
+        return starts.on_event(stream, event_of(trigger))
+    if not flow_run.auto_scheduled or flow_run.expected_start_time is None:
+        return None
+    if str(flow_run.deployment_id) == stream.deployment_id:
+        return starts.at_time(stream, flow_run.expected_start_time)
+    # Somebody's own deployment (prefect.yaml), with a schedule that our rows know nothing of.
+    return starts.elsewhere(stream, flow_run.expected_start_time)
+
+
+def event_of(trigger: dict[str, Any]) -> Event:
+    """The event that an automation passes on (`deployments/automations.py` says in which form)."""
+    return Event(
+        str(trigger["event"]), str(trigger["id"]), trigger["payload"], trigger["resource"], str(trigger["occurred"])
+    )
