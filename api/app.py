@@ -17,7 +17,21 @@ from api import errors
 from api.deps import Services
 from api.envelope import Failure
 from api.headers import SafeHeaders
-from api.routes import ai, backtests, files, health, reconciliations, rules, runs, streams
+from api.routes import (
+    ai,
+    assistant,
+    backtests,
+    dashboard,
+    datasources,
+    exceptions,
+    files,
+    health,
+    reconciliations,
+    rule_parts,
+    rules,
+    runs,
+    streams,
+)
 from matching.errors import ReconError
 from models.db import migrate
 from models.settings import Settings
@@ -25,6 +39,21 @@ from models.settings import Settings
 log = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 5
+LEGACY = (
+    health,
+    files,
+    rules,
+    rule_parts,
+    backtests,
+    reconciliations,
+    exceptions,
+    dashboard,
+    datasources,
+    ai,
+    assistant,
+)
+"""The modules of routes that are there whatever the flags say."""
+
 FAILURES: dict[int | str, dict[str, Any]] = {
     # "4XX" also keeps FastAPI from announcing its own 422, which is never sent.
     status: {"model": Failure}
@@ -71,8 +100,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(SafeHeaders)
     errors.install(app)
     api = APIRouter(prefix="/api/v1")
-    for routes in (health.routes, files.routes, rules.routes, backtests.routes, reconciliations.routes, ai.routes):
-        api.include_router(routes)
+    for one in LEGACY:
+        api.include_router(one.routes)
     if chosen.streams_enabled:
         api.include_router(streams.routes)
         api.include_router(runs.routes)

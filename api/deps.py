@@ -14,6 +14,7 @@ from models.db import Database
 from models.people import DEFAULT_ORGANIZATION
 from models.settings import Settings
 from models.storage import Storage
+from models.vault import Vault
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Services:
     gateway: EngineGateway
     registrar: Registrar
     launcher: Launcher
+    vault: Vault
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Services:
@@ -33,7 +35,7 @@ class Services:
         gateway = EngineGateway(settings)
         registrar = Registrar(database, gateway)
         launcher = Launcher(database, gateway, registrar)
-        return cls(settings, database, Storage.from_settings(settings), gateway, registrar, launcher)
+        return cls(settings, database, Storage.from_settings(settings), gateway, registrar, launcher, Vault(settings))
 
 
 def services(request: Request) -> Services:
@@ -47,7 +49,13 @@ def organization() -> int:
     return DEFAULT_ORGANIZATION
 
 
+def actor() -> str:
+    """Who asks, as histories name them."""
+    return "anonymous"
+
+
 Use = Annotated[Services, Depends(services)]
 Org = Annotated[int, Depends(organization)]
+Actor = Annotated[str, Depends(actor)]
 RecordId = Annotated[int, Path(ge=-(2**63), le=2**63 - 1)]
 """An id in a path; one that no record can have is as unknown as any other."""

@@ -14,6 +14,7 @@ from starlette.routing import compile_path
 from api.envelope import failed
 from matching.errors import MatchingError, ReconError
 from models.errors import (
+    AssistantUnavailable,
     Conflict,
     DependencyDown,
     FileUnreadable,
@@ -35,6 +36,7 @@ STATUSES: tuple[tuple[type[ReconError], int], ...] = (
     (Conflict, 409),
     (PayloadTooLarge, 413),
     (DependencyDown, 503),
+    (AssistantUnavailable, 503),
     (StorageUnavailable, 503),
     (StorageRefused, 503),
     (NotRenderable, 400),
@@ -67,6 +69,8 @@ REQUIRED_TEXTS = {
     "sourceFileId": "Source file ID is required",
     "targetFileId": "Target file ID is required",
     "ruleSetId": "Rule set ID is required",
+    "exceptionIds": "Exception IDs are required",
+    "status": "Status is required",
 }
 """The legacy texts of fields that may not be absent or null."""
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from sqlmodel import Session
 
-from models import files, rules
-from models.errors import NotFound, ValidationFailed
+from models import files, rules, sources
+from models.errors import ValidationFailed
 from models.streams import STEP_OUTPUTS, Step, Stream, StreamInputType, TriggerType
 from models.triggers import check_trigger
 
@@ -62,17 +62,13 @@ def check_references(session: Session, organization_id: int, steps: Sequence[Ste
     """Raises NotFound for the first file, data source or rule set that is unknown at creation."""
     finders: dict[str, Callable[[int], object]] = {
         StreamInputType.FILE: lambda one: files.get(session, organization_id, one),
-        StreamInputType.DATA_SOURCE_SNAPSHOT: _unknown_source,
+        StreamInputType.DATA_SOURCE_SNAPSHOT: lambda one: sources.get(session, organization_id, one),
     }
     for step in steps:
         for given in (step.source_input, step.target_input):
             if given["type"] in finders:
                 finders[given["type"]](given["id"])
         rules.get(session, organization_id, step.rule_set_id)
-
-
-def _unknown_source(source_id: int) -> object:
-    raise NotFound("DataSource", source_id)
 
 
 def write_steps(session: Session, stream: Stream, steps: Sequence[StepDraft]) -> list[Step]:

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from matching.errors import ReconError
 
 __all__ = [
+    "AssistantUnavailable",
     "Conflict",
     "DependencyDown",
     "FileUnreadable",
@@ -43,6 +44,11 @@ NOT_FOUND_CODES = {
     "StreamRun": "RUN_NOT_FOUND",
     "StepRun": "STEP_RUN_NOT_FOUND",
     "DataSource": "DATA_SOURCE_NOT_FOUND",
+    "ReconciliationException": "EXCEPTION_NOT_FOUND",
+    "FieldMapping": "FIELD_MAPPING_NOT_FOUND",
+    "MatchingRule": "MATCHING_RULE_NOT_FOUND",
+    "ChatSession": "CHAT_SESSION_NOT_FOUND",
+    "KnowledgeDocument": "KNOWLEDGE_DOCUMENT_NOT_FOUND",
 }
 """Entity words of the legacy texts, and the codes they go by."""
 
@@ -113,6 +119,12 @@ class DependencyDown(ReconError):
 
     code = "DEPENDENCY_UNAVAILABLE"
     retryable = True
+
+
+class AssistantUnavailable(ReconError):
+    """What only a language model can answer, and none is configured."""
+
+    code = "AI_UNAVAILABLE"
 
 
 def described(error: Exception) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from sqlmodel import Session
 
 from matching import required_columns, spec
 from matching.errors import ColumnNotFound, MatchingError, ReconError
-from models import artifacts, files, rules
+from models import artifacts, files, rules, sources
 from models.errors import FileVanished, NotFound, PlanInvalid
 from models.files import FileStatus, StoredFile
 from models.runs import StreamRun
@@ -145,7 +145,15 @@ def _output_side(output: StreamInputType) -> str:
 
 def _file(session: Session, storage: Storage, organization_id: int, kind: str, input_id: int) -> StoredFile:
     if kind == StreamInputType.DATA_SOURCE_SNAPSHOT:
-        raise NotFound("DataSource", input_id)
+        try:
+            source = sources.get(session, organization_id, input_id)
+        except NotFound as error:
+            raise PlanInvalid(f"{kind} {input_id}: {error.message}", code=error.code, input_id=input_id) from error
+        raise PlanInvalid(
+            f"{kind} {input_id}: snapshots of '{source.name}' are not taken yet; upload its rows as a FILE",
+            code="SNAPSHOT_UNAVAILABLE",
+            input_id=input_id,
+        )
     if kind in STEP_OUTPUTS:
         raise PlanInvalid(f"{kind} {input_id} is not an earlier step", code="STEP_OUTPUT_NOT_FOUND")
     try:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import func
 from sqlmodel import Field, Session, SQLModel, col, select
@@ -74,11 +75,49 @@ def get(session: Session, organization_id: int, reconciliation_id: int) -> Recon
     return found
 
 
+class ReconciliationOrder(StrEnum):
+    """What lists of reconciliations may be sorted by. They get their ids in the order of their creation."""
+
+    ID = "id"
+    CREATED_AT = "createdAt"
+    UPDATED_AT = "updatedAt"
+    COMPLETED_AT = "completedAt"
+    NAME = "name"
+    STATUS = "status"
+    MATCH_RATE = "matchRate"
+
+
 def newest(
-    session: Session, organization_id: int, *, offset: int = 0, limit: int | None = None
+    session: Session,
+    organization_id: int,
+    *,
+    offset: int = 0,
+    limit: int | None = None,
+    order: ReconciliationOrder = ReconciliationOrder.ID,
+    descending: bool = True,
 ) -> tuple[Sequence[Reconciliation], int]:
-    """The organization's reconciliations, newest first, and how many there are."""
+    """The organization's reconciliations, newest first unless asked otherwise, and how many there are."""
     mine = (col(Reconciliation.organization_id) == organization_id, col(Reconciliation.deleted_at).is_(None))
     total = session.exec(select(func.count()).select_from(Reconciliation).where(*mine)).one()
-    page = select(Reconciliation).where(*mine).order_by(col(Reconciliation.id).desc()).offset(offset).limit(limit)
-    return session.exec(page).all(), total
+    # A step run's own columns: the reconciliation's state is that of the step run behind it.
+    from models.runs import StepRun
+
+    columns: dict[ReconciliationOrder, Any] = {
+        ReconciliationOrder.UPDATED_AT: col(Reconciliation.updated_at),
+        ReconciliationOrder.COMPLETED_AT: col(StepRun.completed_at),
+        ReconciliationOrder.NAME: col(Reconciliation.name),
+        ReconciliationOrder.STATUS: col(StepRun.status),
+        ReconciliationOrder.MATCH_RATE: col(Reconciliation.match_rate),
+    }
+    page = select(Reconciliation).where(*mine)
+    if order in (ReconciliationOrder.COMPLETED_AT, ReconciliationOrder.STATUS):
+        page = page.join(StepRun, col(StepRun.id) == col(Reconciliation.step_run_id), isouter=True)
+    by = [columns[order], col(Reconciliation.id)] if order in columns else [col(Reconciliation.id)]
+    sorted_page = page.order_by(*[one.desc() if descending else one.asc() for one in by])
+    return session.exec(sorted_page.offset(offset).limit(limit)).all(), total
+
+
+def by_id(session: Session, ids: Collection[int]) -> dict[int, Reconciliation]:
+    """The reconciliations of some ids."""
+    chosen = select(Reconciliation).where(col(Reconciliation.id).in_(ids))
+    return {one.id: one for one in session.exec(chosen).all()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import String, UniqueConstraint, func
 from sqlalchemy.engine import Dialect
@@ -146,6 +146,24 @@ def add_parts(
         session.add(part)
         # One by one: the ids are the order.
         session.flush()
+
+
+Part = TypeVar("Part", StoredMapping, StoredRule)
+
+
+def part(session: Session, table: type[Part], rule_set_id: int, part_id: int) -> Part:
+    """One mapping or matching rule of a rule set; raises NotFound where it is not that rule set's."""
+    found = session.get(table, part_id)
+    if found is None or found.rule_set_id != rule_set_id:
+        raise NotFound("FieldMapping" if table is StoredMapping else "MatchingRule", part_id)
+    return found
+
+
+def replace_part(session: Session, old: Part, new: Part) -> None:
+    """Gives a mapping or matching rule the values of another one; its place among the others stays."""
+    for name, value in new.model_dump(exclude={"id", "rule_set_id"}).items():
+        setattr(old, name, value)
+    session.add(old)
 
 
 def snapshot(session: Session, rule_set: StoredRuleSet) -> spec.RuleSet:

@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from models.sizes import parse_size
 
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 DATABASES = ("sqlite", "postgresql")
 
 
@@ -54,6 +55,14 @@ class Settings(BaseSettings):
         default=1.0, gt=0, description="delay before the first retry of a step; doubles each time"
     )
     retry_ceiling: float = Field(default=60.0, gt=0)
+    secret_key: SecretStr | None = Field(
+        default=None, description="seals secrets of data sources; default: made once and kept in the data directory"
+    )
+    source_allow: list[str] | None = Field(
+        default=None,
+        description="hosts and paths, as patterns, that data sources may connect to; default: all while the API listens on "
+        "this machine only, nothing otherwise",
+    )
     streams_enabled: bool = True
     cors_origins: list[str] = ["http://localhost:5173", "http://localhost:3000"]
 
@@ -90,6 +99,13 @@ class Settings(BaseSettings):
     def effective_storage_url(self) -> str:
         """The storage URL, the embedded default filled in."""
         return self.storage_url or str(self.data_dir.resolve() / "files")
+
+    @property
+    def effective_source_allow(self) -> list[str]:
+        """Patterns of hosts and paths that data sources may connect to."""
+        if self.source_allow is not None:
+            return self.source_allow
+        return ["*"] if self.host in LOOPBACK else []
 
     @property
     def effective_prefect_api_url(self) -> str:

@@ -4,34 +4,28 @@ from __future__ import annotations
 
 import time
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
+from api.cases import ExceptionDetail, GivenSeverity, shaped
 from api.deps import Org, RecordId, Services, Use
 from api.envelope import Acknowledged, Envelope, PageOf, PagingQuery, Wire, ok, page_of
 from api.wire import Given, Name, Text
-from matching.terms import BreakType, Severity
-from models import adapter, breaks, reconciliations, records
+from matching.terms import BreakType
+from models import adapter, breaks, reconciliations
 from models.adapter import ReconciliationView
-from models.breaks import Break, BreakFilter, BreakStatus
-from models.errors import ValidationFailed
-from models.reconciliations import Reconciliation, ReconciliationStatus
+from models.breaks import BreakFilter, BreakStatus
+from models.errors import Conflict, NotFound, ValidationFailed
+from models.reconciliations import Reconciliation, ReconciliationOrder, ReconciliationStatus
 from models.streams import Domain
 
 routes = APIRouter(prefix="/reconciliations", tags=["reconciliations"])
 
 POLL_SECONDS = 0.1
+MOST_AT_ONCE = 1_000
 GivenId = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
-
-
-SEVERITIES_OF_PAGES = {"WARNING": Severity.MEDIUM, "INFO": Severity.LOW}
-"""What existing pages call two severities in filters."""
-
-
-def _severity(given: str | None) -> str | None:
-    return given if given is None else SEVERITIES_OF_PAGES.get(given, given)
 
 
 class ReconciliationRequest(Given):
@@ -83,33 +77,6 @@ class ReconciliationDetail(Wire):
     updated_at: datetime
 
 
-class ExceptionDetail(Wire):
-    """One exception; `source_data` and `target_data` are the whole records."""
-
-    id: int
-    type: str
-    severity: str
-    status: str
-    domain: str
-    description: str
-    field_name: str | None
-    source_value: str | None
-    target_value: str | None
-    source_data: dict[str, Any] | None
-    target_data: dict[str, Any] | None
-    ai_suggestion: str | None
-    resolution: str | None
-    resolved_by: str | None
-    resolved_at: datetime | None
-    acknowledged_at: datetime | None
-    reviewed_at: datetime | None
-    ignored_at: datetime | None
-    reconciliation_id: int
-    reconciliation_name: str
-    created_at: datetime
-    updated_at: datetime
-
-
 def _shape(view: ReconciliationView) -> ReconciliationDetail:
     record, step_run = view.record, view.step_run
     own = set(ReconciliationDetail.model_fields) & set(Reconciliation.model_fields)
@@ -154,10 +121,18 @@ def create(use: Use, org: Org, body: ReconciliationRequest) -> Response:
 
 
 @routes.get("", response_model=Envelope[list[ReconciliationDetail] | PageOf[ReconciliationDetail]])
-def listed(use: Use, org: Org, paging: PagingQuery) -> Response:
-    """All reconciliations, also those of stream steps, newest first."""
+def listed(
+    use: Use,
+    org: Org,
+    paging: PagingQuery,
+    sort: Annotated[ReconciliationOrder | None, Query()] = None,
+    order: Annotated[str, Query(description="desc, or ascending")] = "asc",
+) -> Response:
+    """All reconciliations, also those of stream steps, newest first unless `sort` says otherwise."""
+    by = sort or ReconciliationOrder.ID
+    descending = sort is None or order.lower() == "desc"
     with use.database.read() as session:
-        rows, total = reconciliations.newest(session, org, **paging.window)
+        rows, total = reconciliations.newest(session, org, **paging.window, order=by, descending=descending)
         views = adapter.views(session, rows)
     return paging.answer(views, total, _shape)
 
@@ -194,6 +169,32 @@ def cancel(use: Use, org: Org, id: RecordId) -> Response:
     return ok(message="Reconciliation cancelled")
 
 
+class BulkDeleted(Wire):
+    total_requested: int
+    success_count: int
+    failed_count: int
+    errors: list[str] | None
+
+
+@routes.delete("/bulk", response_model=Envelope[BulkDeleted])
+def delete_some(use: Use, org: Org, body: Annotated[list[GivenId], Field(max_length=MOST_AT_ONCE)]) -> Response:
+    """Deletes those that can be, each by itself."""
+    errors: list[str] = []
+    for one_id in body:
+        try:
+            with use.database.write() as session:
+                adapter.delete(session, org, one_id)
+        except (NotFound, Conflict) as error:
+            errors.append(f"Failed to delete ID {one_id}: {error.message}")
+    done = BulkDeleted(
+        total_requested=len(body),
+        success_count=len(body) - len(errors),
+        failed_count=len(errors),
+        errors=errors or None,
+    )
+    return ok(done, "Bulk delete completed")
+
+
 @routes.delete("/{id}", response_model=Acknowledged)
 def delete(use: Use, org: Org, id: RecordId) -> Response:
     """Removes a reconciliation and its exceptions from all answers."""
@@ -208,7 +209,7 @@ def exceptions(
     org: Org,
     id: RecordId,
     type: Annotated[BreakType | None, Query()] = None,
-    severity: Annotated[Severity | None, BeforeValidator(_severity), Query()] = None,
+    severity: Annotated[GivenSeverity, Query()] = None,
     status: Annotated[BreakStatus | None, Query()] = None,
     page: Annotated[int, Query(ge=0, le=2**31)] = 0,
     size: Annotated[int, Query(ge=1, le=500)] = 20,
@@ -217,18 +218,5 @@ def exceptions(
     wanted = BreakFilter(reconciliation_id=id, type=type, severity=severity, status=status)
     with use.database.read() as session:
         rows, total = breaks.page(session, org, wanted, offset=page * size, limit=size)
-        found = records.lookup(session, use.storage, [one for row in rows for one in row.identities])
-        record = session.get(Reconciliation, id)
-    shaped = [_exception(row, record, found) for row in rows if record is not None]
-    return ok(page_of(shaped, total, page, size))
-
-
-def _exception(row: Break, record: Reconciliation, found: dict[records.Identity, dict[str, Any]]) -> ExceptionDetail:
-    own = set(ExceptionDetail.model_fields) & set(Break.model_fields)
-    return ExceptionDetail(
-        **row.model_dump(include=own),
-        domain=record.domain,
-        reconciliation_name=record.name,
-        source_data=None if row.source_identity is None else found.get(row.source_identity),
-        target_data=None if row.target_identity is None else found.get(row.target_identity),
-    )
+        content = shaped(session, use.storage, rows)
+    return ok(page_of(content, total, page, size))

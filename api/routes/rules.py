@@ -195,7 +195,7 @@ def _shape(stored: StoredRuleSet, mappings: Sequence[StoredMapping], of_fields: 
     )
 
 
-def _load(session: Session, stored: StoredRuleSet) -> RuleSet:
+def load(session: Session, stored: StoredRuleSet) -> RuleSet:
     mappings, of_fields = rules.parts(session, [stored.id])
     return _shape(stored, mappings[stored.id], of_fields[stored.id])
 
@@ -226,7 +226,7 @@ def create(use: Use, org: Org, body: RuleSetRequest) -> Response:
             [one.stored() for one in body.matching_rules or []],
         )
         rules.snapshot(session, stored)
-        shaped = _load(session, stored)
+        shaped = load(session, stored)
     return ok(shaped, "Rule set created successfully", status=201)
 
 
@@ -243,7 +243,7 @@ def listed(use: Use, org: Org, paging: PagingQuery) -> Response:
 def one(use: Use, org: Org, id: RecordId) -> Response:
     """One rule set with its mappings and rules."""
     with use.database.read() as session:
-        shaped = _load(session, rules.get(session, org, id))
+        shaped = load(session, rules.get(session, org, id))
     return ok(shaped)
 
 
@@ -262,7 +262,7 @@ def update(use: Use, org: Org, id: RecordId, body: RuleSetRequest) -> Response:
             [one.stored() for one in body.matching_rules or []],
         )
         rules.snapshot(session, stored)
-        shaped = _load(session, stored)
+        shaped = load(session, stored)
     return ok(shaped, "Rule set updated successfully")
 
 
@@ -293,7 +293,7 @@ def duplicate(use: Use, org: Org, id: RecordId) -> Response:
             [StoredRule(**part.model_dump(exclude={"id"})) for part in of_fields[id]],
         )
         rules.snapshot(session, copy)
-        shaped = _load(session, copy)
+        shaped = load(session, copy)
     return ok(shaped, "Rule set duplicated successfully", status=201)
 
 
@@ -312,29 +312,3 @@ def test(use: Use, org: Org, id: RecordId, body: TestRequest) -> Response:  # no
         stats=TestStats(valid_mappings=len(mappings[id]), valid_rules=len(of_fields[id])),
     )
     return ok(result, "Rule set test completed successfully")
-
-
-@routes.post("/{id}/mappings", response_model=Envelope[RuleSet])
-def add_mapping(use: Use, org: Org, id: RecordId, body: FieldMappingRequest) -> Response:
-    """Adds a field mapping; the rule set gets a new version."""
-    shaped = _add(use, org, id, [body.stored()], [])
-    return ok(shaped, "Field mapping added successfully")
-
-
-@routes.post("/{id}/matching-rules", response_model=Envelope[RuleSet])
-def add_rule(use: Use, org: Org, id: RecordId, body: MatchingRuleRequest) -> Response:
-    """Adds a matching rule; the rule set gets a new version."""
-    shaped = _add(use, org, id, [], [body.stored()])
-    return ok(shaped, "Matching rule added successfully")
-
-
-def _add(
-    use: Use, org: int, rule_set_id: int, mappings: Sequence[StoredMapping], of_fields: Sequence[StoredRule]
-) -> RuleSet:
-    with use.database.write() as session:
-        stored = rules.get(session, org, rule_set_id)
-        rules.bump(stored)
-        session.add(stored)
-        rules.add_parts(session, stored, mappings, of_fields)
-        rules.snapshot(session, stored)
-        return _load(session, stored)

@@ -6,10 +6,38 @@ from alembic import context
 from sqlalchemy import create_engine, pool
 from sqlmodel import SQLModel
 
-from models import adapter, artifacts, breaks, events, files, people, reconciliations, rules, runs, streams
+from models import (
+    adapter,
+    artifacts,
+    breaks,
+    conversations,
+    decisions,
+    events,
+    files,
+    people,
+    reconciliations,
+    rules,
+    runs,
+    sources,
+    streams,
+)
 from models.db import driven_url
 
-TABLES = (adapter, artifacts, breaks, events, files, people, reconciliations, rules, runs, streams)
+TABLES = (
+    adapter,
+    artifacts,
+    breaks,
+    conversations,
+    decisions,
+    events,
+    files,
+    people,
+    reconciliations,
+    rules,
+    runs,
+    sources,
+    streams,
+)
 """Importing them is what fills the metadata."""
 
 engine = create_engine(driven_url(context.config.attributes["url"]), poolclass=pool.NullPool)
