@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := $(BIN)/uv
 
-.PHONY: demo up test lint types bench lock clean
+.PHONY: demo up test chaos lint types bench lock clean
 
 demo: .venv/.core
 	$(BIN)/recon demo
@@ -17,6 +17,13 @@ test: .venv/.dev
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/basedpyright
 	$(BIN)/pytest -n 2 --cov --cov-report=term
+
+# How many faults, and what they are drawn from: make chaos FAULTS=20 SEED=7
+FAULTS ?= 200
+SEED ?= 1
+
+chaos: .venv/.dev
+	$(BIN)/python -m tests.chaos --faults $(FAULTS) --seed $(SEED)
 
 lint: .venv/.dev
 	$(BIN)/ruff check --fix .
@@ -33,7 +40,7 @@ lock: .venv/.uv
 	$(UV) pip compile -q --universal --generate-hashes --no-header --all-extras -c requirements.lock pyproject.toml -o requirements-dev.lock
 
 clean:
-	rm -rf .venv .recon .recon-demo .pytest_cache .ruff_cache .hypothesis .coverage .coverage.*
+	rm -rf .venv .recon .recon-demo .recon-chaos .pytest_cache .ruff_cache .hypothesis .coverage .coverage.*
 
 .venv/.uv:
 	@echo "Setting up .venv …"

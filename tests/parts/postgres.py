@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -23,31 +24,61 @@ def _installed() -> Path:
     return max(Path(found.submodule_search_locations[0]).glob("pginstall*"))
 
 
+@dataclass
+class PostgresServer:
+    """A cluster of its own below `home`; it can be crashed and started again on the same port and records."""
+
+    home: Path
+    binaries: Path
+    user: str | None
+    port: int = field(default_factory=free_port)
+
+    @property
+    def url(self) -> str:
+        """A SQLAlchemy URL of a database that is empty at first."""
+        return f"postgresql+psycopg://recon@127.0.0.1:{self.port}/postgres"
+
+    def create(self) -> None:
+        self._run("initdb", "-U", "recon", "--auth=trust", "--encoding=UTF8", "--locale=C")
+
+    def start(self) -> None:
+        """Returns when connections are taken."""
+        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off"
+        self._run("pg_ctl", "-w", "-o", options, "-l", self.home / "log", "start")
+
+    def crash(self) -> None:
+        """Ends all its processes without a checkpoint: the next start recovers from the log."""
+        self._run("pg_ctl", "-m", "immediate", "-w", "stop")
+
+    def _run(self, program: str, *arguments: str | Path) -> None:
+        command = [str(one) for one in (self.binaries / program, "-D", self.home / "cluster", *arguments)]
+        subprocess.run(command, user=self.user, cwd=self.home, check=True, stdout=subprocess.DEVNULL, timeout=60)
+
+
 @contextmanager
-def postgres_server() -> Iterator[str]:
-    """A SQLAlchemy URL of an empty database; the server is stopped and its files are gone afterwards."""
+def postgres() -> Iterator[PostgresServer]:
+    """A running server; it is stopped and its files are gone afterwards."""
     # PostgreSQL refuses to run as root.
     user = "nobody" if os.geteuid() == 0 else None
     with tempfile.TemporaryDirectory(prefix="recon-pg-") as directory:
         home = Path(directory)
         if user is not None:
             os.chown(home, pwd.getpwnam(user).pw_uid, -1)
-        cluster, port = home / "cluster", free_port()
         installed = _installed()
         if user is not None and not all(parent.stat().st_mode & 0o001 for parent in installed.parents):
             # An unprivileged user can't get at programs below a private directory.
             installed = Path(shutil.copytree(installed, home / "installed", symlinks=True))
-        binaries = installed / "bin"
-
-        def run(*command: str | Path) -> None:
-            subprocess.run(
-                [str(one) for one in command], user=user, cwd=home, check=True, stdout=subprocess.DEVNULL, timeout=60
-            )
-
-        run(binaries / "initdb", "-D", cluster, "-U", "recon", "--auth=trust", "--encoding=UTF8", "--locale=C")
-        options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off"
-        run(binaries / "pg_ctl", "-D", cluster, "-w", "-o", options, "-l", home / "log", "start")
+        server = PostgresServer(home, installed / "bin", user)
+        server.create()
+        server.start()
         try:
-            yield f"postgresql+psycopg://recon@127.0.0.1:{port}/postgres"
+            yield server
         finally:
-            run(binaries / "pg_ctl", "-D", cluster, "-m", "immediate", "-w", "stop")
+            server.crash()
+
+
+@contextmanager
+def postgres_server() -> Iterator[str]:
+    """A SQLAlchemy URL of an empty database; the server is stopped and its files are gone afterwards."""
+    with postgres() as server:
+        yield server.url
