@@ -13,7 +13,7 @@ from models.settings import Settings
 from recon.local import EmbeddedStack, free_port
 from tests.parts.rest import Rest
 
-SERVERS = ("api", "browser", "deployments", "flows", "recon")
+SERVERS = ("api", "browser", "chaos", "deployments", "flows", "recon")
 """Folders whose tests start servers: they share one process, so that there is one stack and it has a core to itself."""
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"

@@ -11,6 +11,8 @@ from models.lifecycle import RunStatus, StepRunStatus
 from tests.parts.rest import Rest, step
 
 ORDERS = 30_000
+"""A multiple of 1,000."""
+
 STRANGERS = 300
 """Records of the marketplace that no order is for."""
 
@@ -45,36 +47,36 @@ class StreamBook:
     expected: Expected
 
 
-def orders() -> str:
-    return _csv((n, _amount(n), "EUR", _day(n)) for n in range(ORDERS))
+def orders(count: int) -> str:
+    return _csv((n, _amount(n), "EUR", _day(n)) for n in range(count))
 
 
-def marketplace() -> str:
+def marketplace(count: int) -> str:
     """Seven tenths of the orders, one in fifty of which is a whole unit off; and strangers."""
-    known = ((n, _amount(n) + (100 if _is_off(n) else 0), "EUR", _day(n)) for n in range(ORDERS) if n % 10 < 7)
-    strangers = ((ORDERS + n, _amount(n), "EUR", _day(n)) for n in range(STRANGERS))
+    known = ((n, _amount(n) + (100 if _is_off(n) else 0), "EUR", _day(n)) for n in range(count) if n % 10 < 7)
+    strangers = ((count + n, _amount(n), "EUR", _day(n)) for n in range(STRANGERS))
     return _csv((*known, *strangers))
 
 
-def gateway() -> str:
+def gateway(count: int) -> str:
     """Two tenths of the orders, settled a day later."""
-    return _csv((n, _amount(n), "EUR", _day(n + 1)) for n in range(ORDERS) if n % 10 in (7, 8))
+    return _csv((n, _amount(n), "EUR", _day(n + 1)) for n in range(count) if n % 10 in (7, 8))
 
 
-def bank() -> str:
+def bank(count: int) -> str:
     """The last tenth of the orders but for every twentieth of them."""
-    return _csv((n, _amount(n), "EUR", _day(n)) for n in range(ORDERS) if n % 10 == 9 and n % 200 != 199)
+    return _csv((n, _amount(n), "EUR", _day(n)) for n in range(count) if n % 10 == 9 and n % 200 != 199)
 
 
-def rounded() -> str:
+def rounded(count: int) -> str:
     """Every second order at another amount."""
-    return _csv((n, _amount(n) + 1, "USD", _day(n)) for n in range(0, ORDERS, 2))
+    return _csv((n, _amount(n) + 1, "USD", _day(n)) for n in range(0, count, 2))
 
 
-def register(rest: Rest, *, allow: bool) -> dict[str, StreamBook]:
-    """Uploads the books and creates the streams; with `allow` the runs of a stream may overlap."""
-    names: tuple[Callable[[], str], ...] = (orders, marketplace, gateway, bank, rounded)
-    files = {one.__name__: rest.upload(f"{one.__name__}.csv", one())["id"] for one in names}
+def register(rest: Rest, *, allow: bool, count: int = ORDERS) -> dict[str, StreamBook]:
+    """Uploads books of `count` orders and creates the streams; with `allow` the runs of a stream may overlap."""
+    names: tuple[Callable[[int], str], ...] = (orders, marketplace, gateway, bank, rounded)
+    files = {one.__name__: rest.upload(f"{one.__name__}.csv", one(count))["id"] for one in names}
     keyed = _rules(rest, "by order", [{"sourceField": "order_id"}], [])
     dated = _rules(
         rest,
@@ -88,11 +90,11 @@ def register(rest: Rest, *, allow: bool) -> dict[str, StreamBook]:
     wrong = _rules(rest, "by a column that nobody has", [{"sourceField": "invoice_id"}], [])
     left = "STEP_OUTPUT_UNMATCHED_SOURCE"
     first = step(1, files["orders"], files["marketplace"], keyed, maxRetries=RETRIES)
-    off = sum(_is_off(n) for n in range(ORDERS) if n % 10 < 7)
-    tenth = ORDERS // 10
+    off = sum(_is_off(n) for n in range(count) if n % 10 < 7)
+    missing = count // 200
+    tenth = count // 10
     counted = Counted(7 * tenth, 3 * tenth, STRANGERS, 3 * tenth + STRANGERS + off)
     after_gateway = Counted(2 * tenth, tenth, 0, tenth)
-    missing = sum(n % 200 == 199 for n in range(ORDERS))
     done, failed, skipped = StepRunStatus.COMPLETED, StepRunStatus.FAILED, StepRunStatus.SKIPPED
     # The steps of a stream, and its right end.
     streams: dict[str, tuple[list[dict[str, Any]], Expected]] = {
@@ -111,7 +113,7 @@ def register(rest: Rest, *, allow: bool) -> dict[str, StreamBook]:
         "breaks": (
             [step(1, files["orders"], files["rounded"], keyed, maxRetries=RETRIES)],
             # Amount and currency of every order of the target differ.
-            Expected(RunStatus.COMPLETED, (done,), {1: Counted(ORDERS // 2, ORDERS // 2, 0, 3 * ORDERS // 2)}),
+            Expected(RunStatus.COMPLETED, (done,), {1: Counted(count // 2, count // 2, 0, 3 * count // 2)}),
         ),
         "tolerant": (
             [

@@ -142,6 +142,6 @@ class Watcher:
             words = f"{run_id}/{order}: {before[0]} attempt {before[1]} -> {now[0]} attempt {now[1]}"
             self._journal.note("step", words, quiet=True, run=run_id, order=order, status=now[0], attempt=now[1])
         if before[0] in STEP_TERMINAL:
-            self.seen_wrong.append(f"step {order} of run {run_id} had ended as {before} and became {now}")
+            self.seen_wrong.append(f"step {order} of run {run_id} had ended {before[0]} and became {now[0]}")
         if now[1] < before[1]:
             self.seen_wrong.append(f"step {order} of run {run_id} went from attempt {before[1]} back to {now[1]}")
