@@ -26,6 +26,7 @@ from api.routes import (
     exceptions,
     files,
     health,
+    lineage,
     reconciliations,
     rule_parts,
     rules,
@@ -105,6 +106,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     if chosen.streams_enabled:
         api.include_router(streams.routes)
         api.include_router(runs.routes)
+        api.include_router(lineage.routes)
     app.include_router(api)
     return app
 

@@ -47,6 +47,7 @@ NOT_FOUND_CODES = {
     "ReconciliationException": "EXCEPTION_NOT_FOUND",
     "FieldMapping": "FIELD_MAPPING_NOT_FOUND",
     "MatchingRule": "MATCHING_RULE_NOT_FOUND",
+    "Record": "RECORD_NOT_FOUND",
     "ChatSession": "CHAT_SESSION_NOT_FOUND",
     "KnowledgeDocument": "KNOWLEDGE_DOCUMENT_NOT_FOUND",
 }
