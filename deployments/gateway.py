@@ -9,19 +9,19 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 import httpx
-from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
-from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+from prefect.settings import temporary_settings
 from prefect.states import Cancelling
 
+from deployments.engine import asking_once, engine_settings
 from deployments.schedules import deployment_schedules
 from models.errors import DependencyDown
 from models.settings import Settings
 
 ENTRYPOINT = "flows.entrypoint.run_stream"
-POOL_TYPE = "recon"
 ANSWER_SECONDS = 10
 """How long a request of ours may wait for the engine; what it misses, the sweep does again."""
 
@@ -36,10 +36,9 @@ class EngineGateway:
     """Prefect as the facade needs it. Every call raises DependencyDown when its server does not answer."""
 
     def __init__(self, settings: Settings) -> None:
-        self._pool = settings.work_pool
-        self._client = SyncPrefectClient(
-            api=settings.effective_prefect_api_url, httpx_settings={"timeout": ANSWER_SECONDS}
-        )
+        self._pool, self._pool_type = settings.work_pool, settings.work_pool_type
+        with temporary_settings(engine_settings(settings)):
+            self._client = get_client(httpx_settings={"timeout": ANSWER_SECONDS}, sync_client=True)
 
     def close(self) -> None:
         self._client.__exit__(None, None, None)
@@ -104,9 +103,9 @@ class EngineGateway:
         try:
             self._client.read_work_pool(self._pool)
         except ObjectNotFound:
-            # The worker fills in the job template when it starts.
+            # The worker fills in the job template when it starts. A pool that is there keeps its own type.
             try:
-                self._client.create_work_pool(WorkPoolCreate(name=self._pool, type=POOL_TYPE))
+                self._client.create_work_pool(WorkPoolCreate(name=self._pool, type=self._pool_type))
             except ObjectAlreadyExists:
                 return
 
@@ -119,7 +118,7 @@ def _ask(call: Callable[[], Answer]) -> Answer:
     """
     for delay in (*BUSY_DELAYS, None):
         try:
-            with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+            with asking_once():
                 return call()
         except httpx.HTTPStatusError as error:
             asked, answer = error.request, error.response

@@ -26,6 +26,7 @@ from prefect.utilities.engine import propose_state
 from prefect.workers.base import BaseWorkerResult
 
 from deployments import child as in_child
+from deployments.engine import asking_once
 from deployments.nursery import Child, Nursery
 from deployments.steady import ReconJobConfiguration, SteadyWorker
 
@@ -64,6 +65,8 @@ class ReconWorker(SteadyWorker):
     _display_name = "Recon"
 
     def __init__(self, work_pool_name: str, **options: Any) -> None:
+        # No run is fetched before it is due: it would hold one of the limited places until then.
+        options["prefetch_seconds"] = 0
         super().__init__(work_pool_name, **options)
         self._nursery = Nursery()
         self._running: dict[UUID, _Running] = {}
@@ -176,7 +179,7 @@ class ReconWorker(SteadyWorker):
             id=FlowRunFilterId(any_=ids),
             state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.CANCELLING])),
         )
-        with self._asking_once(), anyio.fail_after(_CANCEL_ANSWER):
+        with asking_once(), anyio.fail_after(_CANCEL_ANSWER):
             found = await self.client.read_flow_runs(flow_run_filter=cancelling)
         for flow_run in found:
             if (running := self._running.get(flow_run.id)) and self._runs_task_group:

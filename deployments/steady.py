@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import abc
-import contextlib
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -14,16 +13,12 @@ import httpx
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import Flow, FlowRun, WorkPool
 from prefect.client.schemas.responses import DeploymentResponse, WorkerFlowRunResponse
-from prefect.context import SettingsContext, get_settings_context
-from prefect.settings import (
-    PREFECT_API_URL,
-    PREFECT_CLIENT_MAX_RETRIES,
-    PREFECT_WORKER_QUERY_SECONDS,
-    temporary_settings,
-)
-from prefect.settings import Settings as PrefectSettings
+from prefect.exceptions import ObjectNotFound
+from prefect.settings import PREFECT_WORKER_QUERY_SECONDS, temporary_settings
 from prefect.workers.base import BaseJobConfiguration, BaseVariables, BaseWorker, BaseWorkerResult
 
+from deployments.engine import asking_once, engine_settings
+from models.errors import ReconError
 from models.settings import Settings
 
 Answer = TypeVar("Answer")
@@ -32,6 +27,21 @@ _SERVER_POLL = 0.25
 _ASK_AGAIN = 1.0
 _RUNS_ANSWER = 10.0
 """Seconds until a request for runs is given up and made again; Prefect's client would wait for a minute."""
+
+
+class PoolOfAnotherType(ReconError):
+    """The work pool's runs are not for this worker; `pool_type` tells whose they are."""
+
+    code = "WORK_POOL_TYPE"
+
+    def __init__(self, pool: str, pool_type: str, own_type: str) -> None:
+        super().__init__(
+            f"Work pool {pool} is of type {pool_type}, this worker of type {own_type}; "
+            f"start one with: prefect worker start --type {pool_type} --pool {pool}",
+            pool=pool,
+            pool_type=pool_type,
+        )
+        self.pool_type = pool_type
 
 
 class ReconJobConfiguration(BaseJobConfiguration):
@@ -61,25 +71,35 @@ class SteadyWorker(BaseWorker[ReconJobConfiguration, BaseVariables, BaseWorkerRe
         self._settings = settings or Settings()
         options["limit"] = options.get("limit") or self._settings.worker_limit
         super().__init__(work_pool_name, **options)
-        self._asking_settings: PrefectSettings | None = None
 
     async def start(
         self, run_once: bool = False, with_healthcheck: bool = False, printer: Callable[..., None] = print
     ) -> None:
-        api_url = self._settings.prefect_api_url or PREFECT_API_URL.value() or self._settings.effective_prefect_api_url
-        with temporary_settings({PREFECT_API_URL: api_url, PREFECT_WORKER_QUERY_SECONDS: self._settings.worker_query}):
+        polling = {PREFECT_WORKER_QUERY_SECONDS: self._settings.worker_query}
+        with temporary_settings(engine_settings(self._settings) | polling):
             await super().start(run_once, with_healthcheck, printer)
 
     async def setup(self) -> None:
+        """Raises PoolOfAnotherType."""
         await self._server_is_up()
+        await self._require_own_pool()
         await super().setup()
+
+    async def _require_own_pool(self) -> None:
+        async with get_client() as client:
+            try:
+                pool = await self._insist(lambda: client.read_work_pool(self._work_pool_name))
+            except ObjectNotFound:
+                return  # it will be made, of this type
+        if pool.type != self.type:
+            raise PoolOfAnotherType(pool.name, pool.type, self.type)
 
     async def _server_is_up(self) -> None:
         """Waits, so that server and worker can be started side by side."""
         told = ""
         async with get_client() as client:
             while True:
-                with self._asking_once():
+                with asking_once():
                     problem = await client.api_healthcheck()
                 if problem is None:
                     return
@@ -88,20 +108,11 @@ class SteadyWorker(BaseWorker[ReconJobConfiguration, BaseVariables, BaseWorkerRe
                     self._logger.info("Waiting for the Prefect server: %s", told)
                 await anyio.sleep(_SERVER_POLL)
 
-    @contextlib.contextmanager
-    def _asking_once(self) -> Iterator[None]:
-        """The client does not repeat a request: its pauses grow to half a minute, and the caller asks again anyway."""
-        given = get_settings_context()
-        if self._asking_settings is None:  # copying them takes 30 ms, too long for every poll
-            self._asking_settings = given.settings.copy_with_update(updates={PREFECT_CLIENT_MAX_RETRIES: 0})
-        with SettingsContext(profile=given.profile, settings=self._asking_settings):
-            yield
-
     async def _insist(self, ask: Callable[[], Awaitable[Answer]]) -> Answer:
         """The server's answer, however long that takes. Raises what asking again would not change."""
         while True:
             try:
-                with self._asking_once():
+                with asking_once():
                     return await ask()
             except httpx.TransportError:
                 self._logger.debug("The Prefect server does not answer", exc_info=True)
@@ -118,7 +129,7 @@ class SteadyWorker(BaseWorker[ReconJobConfiguration, BaseVariables, BaseWorkerRe
             return []
 
     async def _get_scheduled_flow_runs(self) -> list[WorkerFlowRunResponse]:
-        with self._asking_once(), anyio.fail_after(_RUNS_ANSWER):
+        with asking_once(), anyio.fail_after(_RUNS_ANSWER):
             return await super()._get_scheduled_flow_runs()
 
     async def _sync_and_initialize(self) -> None:

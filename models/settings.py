@@ -11,15 +11,19 @@ from models.sizes import parse_size
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 DATABASES = ("sqlite", "postgresql")
+ENGINE_DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
+"""Prefect's server takes asynchronous drivers only."""
 
 
 class Settings(BaseSettings):
     """Sizes are bytes, times are seconds, unless a name says otherwise."""
 
-    model_config = SettingsConfigDict(env_prefix="RECON_", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="RECON_", env_ignore_empty=True, extra="ignore")
 
     data_dir: Path = Field(default=Path(".recon"), description="where the embedded database and files live")
-    database_url: str | None = Field(default=None, description="SQLAlchemy URL; default: SQLite in the data directory")
+    database_url: str | None = Field(
+        default=None, repr=False, description="SQLAlchemy URL; default: SQLite in the data directory"
+    )
     storage_url: str | None = Field(
         default=None, description="fsspec URL of the blobs; default: `files` in the data directory"
     )
@@ -33,7 +37,16 @@ class Settings(BaseSettings):
     prefect_port: int = Field(default=4200, ge=1, le=65_535)
     public_url: str | None = Field(default=None, description="base of download links; default: the API's own address")
     prefect_api_url: str | None = Field(default=None, description="an engine's API; default: the embedded server's")
+    prefect_auth: SecretStr | None = Field(
+        default=None, description="user:password of the engine's API; the embedded server then asks for it"
+    )
+    prefect_database_url: str | None = Field(
+        default=None,
+        repr=False,
+        description="SQLAlchemy URL for the embedded engine; default: SQLite in the data directory",
+    )
     work_pool: str = "recon"
+    work_pool_type: str = Field(default="recon", description="of the work pool if it has to be made")
     worker_limit: int = Field(default=8, gt=0, description="flow runs that one worker executes at the same time")
     worker_query: float = Field(default=0.3, gt=0, description="how often a worker asks for runs that are due")
     worker_grace: float = Field(default=1.0, gt=0, description="from the order to end a flow run to its SIGKILL")
@@ -71,12 +84,19 @@ class Settings(BaseSettings):
     def _size(cls, value: object) -> object:
         return parse_size(value) if isinstance(value, str) else value
 
-    @field_validator("database_url")
+    @field_validator("database_url", "prefect_database_url")
     @classmethod
     def _known_database(cls, value: str | None) -> str | None:
         kind = None if value is None else value.partition("://")[0].partition("+")[0]
         if kind not in (None, *DATABASES):
             raise ValueError(f"a URL of {' or '.join(DATABASES)} is needed, e.g. postgresql://user:password@host/name")
+        return value
+
+    @field_validator("prefect_auth")
+    @classmethod
+    def _two_parts(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and ":" not in value.get_secret_value():
+            raise ValueError("user:password is needed")
         return value
 
     @field_validator("storage_url")
@@ -106,6 +126,14 @@ class Settings(BaseSettings):
         if self.source_allow is not None:
             return self.source_allow
         return ["*"] if self.host in LOOPBACK else []
+
+    @property
+    def effective_prefect_database_url(self) -> str:
+        """With the drivers that the engine works with, the embedded default filled in."""
+        if self.prefect_database_url is None:
+            return f"{ENGINE_DRIVERS['sqlite']}:///{self.data_dir.resolve() / 'prefect' / 'prefect.db'}"
+        kind, _, place = self.prefect_database_url.partition("://")
+        return f"{ENGINE_DRIVERS[kind.partition('+')[0]]}://{place}"
 
     @property
     def effective_prefect_api_url(self) -> str:

@@ -1,4 +1,4 @@
-"""The command line: `recon up`, `recon demo`, `recon match`.
+"""The command line: `recon up` and its parts alone, `recon demo`, `recon match`.
 
 Each command imports what it needs when it runs, so that `recon --help` answers at once.
 """
@@ -92,6 +92,35 @@ def up(
         database_url=database_url,
         storage_url=storage_url,
     )
+
+
+@app.command()
+def api(
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on. RECON_HOST, default 127.0.0.1: this machine only.")
+    ] = None,
+    port: Annotated[int | None, typer.Option(help="RECON_API_PORT, default 8080.")] = None,
+) -> None:
+    """Serve the API alone, where a Prefect server and workers run elsewhere (RECON_PREFECT_API_URL)."""
+    from recon.serve import serve
+    from recon.up import settings_from
+
+    settings = settings_from(host=host, api_port=port)
+    serve("api", settings.host, settings.api_port)
+
+
+@app.command()
+def worker(
+    pool: Annotated[str | None, typer.Option(help="Work pool, created if missing. RECON_WORK_POOL.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Runs at the same time. RECON_WORKER_LIMIT, default 8.")
+    ] = None,
+) -> None:
+    """Take runs from a work pool of the Prefect server at RECON_PREFECT_API_URL until Ctrl-C."""
+    from deployments.worker import work
+    from recon.up import settings_from
+
+    work(settings_from(work_pool=pool, worker_limit=limit))
 
 
 @app.command()

@@ -19,10 +19,12 @@ from recon.processes import Component, HttpCheck
 MARKER = "RECON_STACK_DATA_DIR"
 """In the environment of every process of a stack: tells which directory it works on."""
 
+_CLIENT_AUTH, _SERVER_AUTH = "PREFECT_API_AUTH_STRING", "PREFECT_SERVER_API_AUTH_STRING"
+
 _KEPT_FOR_THE_ENGINE = (
     "PREFECT_API_KEY",
-    "PREFECT_API_AUTH_STRING",
-    "PREFECT_SERVER_API_AUTH_STRING",
+    _CLIENT_AUTH,
+    _SERVER_AUTH,
     "PREFECT_LOGGING_LEVEL",
     "PREFECT_SERVER_LOGGING_LEVEL",
 )
@@ -41,6 +43,7 @@ def stack_components(settings: Settings) -> list[Component]:
         "PREFECT_SERVER_EPHEMERAL_ENABLED": "false",
         "DO_NOT_TRACK": "1",
     }
+    environment |= _log_in(settings, environment)
     host = settings.host
     api = Component(
         name="api",
@@ -90,7 +93,7 @@ def child_environment(data_dir: Path, inherited: Mapping[str, str] = os.environ)
 
 def _server_environment(settings: Settings, data_dir: Path) -> dict[str, str]:
     return {
-        "PREFECT_API_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{data_dir / 'prefect' / 'prefect.db'}",
+        "PREFECT_API_DATABASE_CONNECTION_URL": settings.effective_prefect_database_url,
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_SERVER_API_HOST": settings.host,
         "PREFECT_SERVER_API_PORT": str(settings.prefect_port),
@@ -100,6 +103,17 @@ def _server_environment(settings: Settings, data_dir: Path) -> dict[str, str]:
         "PREFECT_UI_STATIC_DIRECTORY": str(data_dir / "prefect" / "ui"),  # the installed package may be read-only
         "PREFECT__SERVER_FINAL": "1",
     }
+
+
+def _log_in(settings: Settings, environment: Mapping[str, str]) -> dict[str, str]:
+    """The engine's credentials for server and clients. A server of our own that asks for some must get them from all parts."""
+    own_server = settings.prefect_api_url is None
+    if settings.prefect_auth is not None:
+        credentials = settings.prefect_auth.get_secret_value()
+        return {_CLIENT_AUTH: credentials} | ({_SERVER_AUTH: credentials} if own_server else {})
+    if own_server and _SERVER_AUTH in environment:
+        return {_CLIENT_AUTH: environment[_SERVER_AUTH]}
+    return {}
 
 
 def _settings_environment(settings: Settings) -> dict[str, str]:
@@ -119,5 +133,5 @@ def own_api_url(settings: Settings) -> str:
 
 
 def _authorization(environment: Mapping[str, str]) -> dict[str, str]:
-    credentials = environment.get("PREFECT_API_AUTH_STRING")
+    credentials = environment.get(_CLIENT_AUTH)
     return {"Authorization": f"Basic {b64encode(credentials.encode()).decode()}"} if credentials else {}

@@ -1,4 +1,4 @@
-"""Runs one web server of the embedded stack: `python -m recon.serve prefect|api HOST PORT`.
+"""Runs one web server: `python -m recon.serve prefect|api HOST PORT`, or `recon api`.
 
 Prefect's own `prefect server start` does the same after asking about profiles, which are the user's business.
 """
@@ -30,8 +30,8 @@ def _collect_elsewhere() -> None:
         gc.collect()
 
 
-def main() -> None:
-    name, host, port = sys.argv[1:]
+def serve(name: str, host: str, port: int) -> None:
+    """Serves `prefect` or `api` until SIGTERM or SIGINT, in the main thread."""
     # Imports make hundreds of thousands of objects that stay for good: the collector need not go through them.
     gc.disable()
     module = importlib.import_module(_FACTORIES[name])
@@ -44,7 +44,7 @@ def main() -> None:
         module.create_app,
         factory=True,
         host=host,
-        port=int(port),
+        port=port,
         log_level="warning" if name == "prefect" else "info",
         access_log=False,
         timeout_graceful_shutdown=_GRACE,  # event streams of clients stay open for ever
@@ -52,4 +52,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    serve(sys.argv[1], sys.argv[2], int(sys.argv[3]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from alembic import context
-from sqlalchemy import create_engine, pool
+from sqlalchemy import create_engine, pool, text
 from sqlmodel import SQLModel
 
 from models import (
@@ -40,6 +40,9 @@ TABLES = (
 )
 """Importing them is what fills the metadata."""
 
+MIGRATING = 7_306_591
+"""The advisory lock that whoever migrates holds."""
+
 engine = create_engine(driven_url(context.config.attributes["url"]), poolclass=pool.NullPool)
 with engine.connect() as connection:
     context.configure(
@@ -49,4 +52,7 @@ with engine.connect() as connection:
         transactional_ddl=True,
     )
     with context.begin_transaction():
+        if connection.dialect.name == "postgresql":
+            # Several API processes may start at once; the later ones find nothing left to do.
+            connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": MIGRATING})
         context.run_migrations()

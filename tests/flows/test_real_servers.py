@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
 import time
 from pathlib import Path
 
 from models.settings import Settings
 from models.storage import Storage
 from recon.local import EmbeddedStack, free_port
-from tests.parts.postgres import postgres_server
+from tests.parts.postgres import new_database, postgres_server
 from tests.parts.rest import Rest, step
 from tests.parts.s3 import S3Server, s3_server
+
+PASSWORD = secrets.token_hex(16)
 
 
 def retried(rest: Rest, s3: S3Server, files: list[int], rules: int) -> None:
@@ -35,9 +38,16 @@ def retried(rest: Rest, s3: S3Server, files: list[int], rules: int) -> None:
 
 
 def test_a_stream_runs_on_postgresql_and_s3(tmp_path: Path) -> None:
-    with postgres_server() as url, s3_server() as s3:
-        ports = {"api_port": free_port(), "prefect_port": free_port()}
-        settings: Settings = s3.settings("streams", tmp_path, database_url=url, **ports)
+    with postgres_server(for_prefect=True) as url, s3_server() as s3:
+        settings: Settings = s3.settings(
+            "streams",
+            tmp_path,
+            database_url=url,
+            prefect_database_url=new_database(url, "prefect"),
+            prefect_auth=f"recon:{PASSWORD}",
+            api_port=free_port(),
+            prefect_port=free_port(),
+        )
         with EmbeddedStack(settings) as stack, Rest(stack.api_url) as rest:
             files = [rest.upload(f"{name}.csv", f"id,amt\n1,40.00\n{name},5\n")["id"] for name in "abc"]
             rules = rest.rule_set(["id"])

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
@@ -46,6 +48,13 @@ def database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         made = Database.from_settings(settings)
         yield made
         made.dispose()
+
+
+def test_several_processes_may_migrate_at_once(tmp_path: Path) -> None:
+    with postgres_server() as url, ProcessPoolExecutor(3, mp_context=get_context("spawn")) as processes:
+        settings = Settings(data_dir=tmp_path, database_url=url)
+        for done in [processes.submit(migrate, settings) for _ in range(3)]:
+            done.result()
 
 
 def stream_run(database: Database, step_count: int = 2) -> tuple[StreamRun, list[StepRun]]:

@@ -13,6 +13,9 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 
+import psycopg
+import pytest
+
 from recon.local import free_port
 
 
@@ -22,6 +25,16 @@ def _installed() -> Path:
     assert found is not None
     assert found.submodule_search_locations is not None
     return max(Path(found.submodule_search_locations[0]).glob("pginstall*"))
+
+
+def _debians() -> Path:
+    """Debian's newest PostgreSQL with its contributed modules, pg_trgm among them; skips the test where there is none."""
+    whole = Path("/usr/share/postgresql").glob("*/extension/pg_trgm.control")
+    found = [Path("/usr/lib/postgresql") / control.parts[-3] for control in whole]
+    servers = [one for one in found if (one / "bin" / "pg_ctl").is_file()]
+    if not servers:
+        pytest.skip("needs Debian's packages postgresql and postgresql-contrib")
+    return max(servers, key=lambda one: float(one.name))
 
 
 @dataclass
@@ -56,15 +69,18 @@ class PostgresServer:
 
 
 @contextmanager
-def postgres() -> Iterator[PostgresServer]:
-    """A running server; it is stopped and its files are gone afterwards."""
+def postgres(*, for_prefect: bool = False) -> Iterator[PostgresServer]:
+    """A running server; it is stopped and its files are gone afterwards.
+
+    Prefect's own tables need an extension that the wheel does not bring.
+    """
     # PostgreSQL refuses to run as root.
     user = "nobody" if os.geteuid() == 0 else None
     with tempfile.TemporaryDirectory(prefix="recon-pg-") as directory:
         home = Path(directory)
         if user is not None:
             os.chown(home, pwd.getpwnam(user).pw_uid, -1)
-        installed = _installed()
+        installed = _debians() if for_prefect else _installed()
         if user is not None and not all(parent.stat().st_mode & 0o001 for parent in installed.parents):
             # An unprivileged user can't get at programs below a private directory.
             installed = Path(shutil.copytree(installed, home / "installed", symlinks=True))
@@ -78,7 +94,14 @@ def postgres() -> Iterator[PostgresServer]:
 
 
 @contextmanager
-def postgres_server() -> Iterator[str]:
+def postgres_server(*, for_prefect: bool = False) -> Iterator[str]:
     """A SQLAlchemy URL of an empty database; the server is stopped and its files are gone afterwards."""
-    with postgres() as server:
+    with postgres(for_prefect=for_prefect) as server:
         yield server.url
+
+
+def new_database(url: str, name: str) -> str:
+    """The URL of another empty database of the same server."""
+    with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    return f"{url.rpartition('/')[0]}/{name}"

@@ -22,6 +22,7 @@ from recon.components import MARKER, child_environment, stack_components
 from recon.guards import DataDirInUse, HostUnusable, PortInUse
 from recon.local import EmbeddedStack, StackFailed, free_port
 from recon.processes import Component, Event, HttpCheck, Plan
+from recon.up import SettingsInvalid, settings_from
 
 STANDIN = Path(__file__).with_name("standin.py")
 ROOT = Path(__file__).resolve().parents[2]
@@ -332,6 +333,28 @@ def test_the_parts_see_equal_settings(monkeypatch: pytest.MonkeyPatch, tmp_path:
     for name, value in stack_components(settings)[1].env.items():
         monkeypatch.setenv(name, value)
     assert Settings(prefect_api_url=None) == settings
+
+
+def test_the_engine_s_database_and_log_in_are_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PREFECT_SERVER_API_AUTH_STRING", "environment:secret")
+    own = Settings(
+        data_dir=tmp_path, prefect_database_url="postgresql+psycopg://me:pw@host/db", prefect_auth="me:secret"
+    )
+    table = {component.name: component for component in stack_components(own)}
+    assert table["prefect"].env["PREFECT_API_DATABASE_CONNECTION_URL"] == "postgresql+asyncpg://me:pw@host/db"
+    assert table["prefect"].env["PREFECT_SERVER_API_AUTH_STRING"] == "me:secret"
+    for component in table.values():
+        assert component.env["PREFECT_API_AUTH_STRING"] == "me:secret"
+    assert table["worker"].check.headers == {"Authorization": "Basic bWU6c2VjcmV0"}
+    for component in stack_components(Settings(data_dir=tmp_path)):
+        assert component.env["PREFECT_API_AUTH_STRING"] == "environment:secret"
+    assert "me:" not in repr(own)
+
+
+def test_a_log_in_has_a_name_and_a_password() -> None:
+    with pytest.raises(SettingsInvalid) as refused:
+        settings_from(prefect_auth="secret-alone")
+    assert refused.value.fields == {"RECON_PREFECT_AUTH": "user:password is needed"}
 
 
 def test_an_engine_of_ones_own_is_not_started(tmp_path: Path) -> None:
