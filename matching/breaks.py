@@ -243,7 +243,7 @@ def leftover_breaks(found: Findings, side: Side, codes: Codes, asked: Flags, sev
             missing,
             Reason.SEARCH_TRUNCATED,
             Severity.HIGH,
-            f"No matching record found in {other}: the search was stopped by its budget",
+            f"No matching record found in {other}: the search was stopped by its budget, or by amounts too large to sum",
         ),
         (
             BreakType.POTENTIAL_MATCH,

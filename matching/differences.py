@@ -36,8 +36,11 @@ def differences(
     frame = frame.with_columns(pl.when(measurable).then(pl.col("source", "target", "tolerance")))
     tolerated = is_narrow(pl.col("tolerance")).fill_null(value=True)
     narrow = is_narrow(pl.col("source")) & is_narrow(pl.col("target")) & tolerated
+    # Where the percentage fits in no column type, only pairs that nothing is to be said of go the fast way.
+    fits = _part_fits(allowance)
+    narrow &= pl.lit(fits)
     frame = frame.with_columns((narrow | pl.col("source").is_null()).alias("narrow"))
-    found, rest = _fast_differences(frame.filter("narrow"), allowance)
+    found, rest = _fast_differences(frame.filter("narrow"), allowance if fits else ABSOLUTE)
     wide = pl.concat([frame.filter(~pl.col("narrow")).select(rest.columns), rest])
     if wide.height:
         found = pl.concat([found, _exact_differences(wide, allowance)]).sort("at")
@@ -77,6 +80,13 @@ def _fast_differences(frame: pl.DataFrame, allowance: Allowance) -> tuple[pl.Dat
         (pl.col("within").cast(pl.Int64) * pl.when(gap == 0).then(FULL_SCORE).otherwise(score)).alias("score"),
     )
     return found, rest.select(columns)
+
+
+def _part_fits(allowance: Allowance) -> bool:
+    if allowance.percent is None:
+        return True
+    part = _part(allowance.percent)
+    return max(part.numerator, part.denominator) <= LARGEST
 
 
 def _part(percent: Decimal) -> Fraction:

@@ -22,7 +22,7 @@ from matching.notation import (
     refuse_both,
 )
 from matching.pairs import FieldPair, SideName
-from matching.terms import MatchType, Strict
+from matching.terms import ExactNumber, MatchType, Strict
 
 CurrencyName = Annotated[str, Field(pattern=r"^[A-Z0-9]{3,10}$")]
 """In capital letters; not only ISO's."""
@@ -32,7 +32,7 @@ Weekday = Literal["MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN"]
 _MOST_DAYS = 3_660_000
 Days = Annotated[int, Field(ge=0, le=_MOST_DAYS)]
 
-Tolerance = Annotated[Decimal, Field(ge=0)]
+Tolerance = Annotated[ExactNumber, Field(ge=0)]
 
 
 PercentBase = Literal["SOURCE", "TARGET", "LARGER"]
@@ -191,7 +191,7 @@ class Rate(Strict):
     from_: CurrencyName = Field(alias="from")
     to: CurrencyName
     date: str = Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")
-    rate: Annotated[Decimal, Field(gt=0)]
+    rate: Annotated[ExactNumber, Field(gt=0)]
 
     @field_validator("date")
     @classmethod

@@ -18,6 +18,7 @@ from matching.terms import (
     BreakType,
     Cardinality,
     Decision,
+    ExactNumber,
     Grouping,
     MatchType,
     Severity,
@@ -45,7 +46,7 @@ class MatchingRule(Wire):
     source_field: str = Field(min_length=1)
     target_field: str = ""
     match_type: MatchType
-    tolerance: Decimal | None = None
+    tolerance: ExactNumber | None = None
     """RANGE: the largest absolute difference that agrees, inclusive; None is 0."""
     fuzzy_threshold: float | None = None
     """FUZZY: the smallest similarity that agrees, inclusive; None is 0.8. Above 1 nothing agrees but two nulls."""
@@ -78,7 +79,7 @@ class SubsetSearch(Strict):
 
     min_size: int = Field(default=1, ge=1)
     max_size: int | None = Field(default=None, ge=1)
-    fees: Decimal = Field(default=Decimal(0), ge=0)
+    fees: ExactNumber = Field(default=Decimal(0), ge=0)
     """What may have been withheld: the sum may be this much more than the one amount, beside the tolerance. Inclusive."""
     maximum_chance: float | None = Field(default=None, ge=0)
     """A solution is only suggested where so many as good were to be expected by chance, or more. None: however many."""

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
+
+ExactNumber = Annotated[Decimal, Field(max_digits=60)]
+"""A number of a rule set: exact, and short enough to be written out."""
 
 
 class MatchType(StrEnum):
@@ -62,7 +66,7 @@ class Reason(StrEnum):
     DUPLICATE = "DUPLICATE"
     """The other side has its key, but fewer records of it."""
     SEARCH_TRUNCATED = "SEARCH_TRUNCATED"
-    """A search for its partners was stopped by its budget."""
+    """A search for its partners was stopped by its budget, or its amount is too large for a search of sums."""
     AMBIGUOUS = "AMBIGUOUS"
     """It has several possible partners, and nothing that decides between them."""
 

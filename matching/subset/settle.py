@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
 import polars as pl
 
+from matching.differences import FULL_SCORE
 from matching.fields import FieldRule
 from matching.frames import Positions
 from matching.groups import Group, judge_groups, linked
-from matching.keys import Flags, Numbers
-from matching.links import REASON_CODES, Codes, PassResult, pairs_as_links
+from matching.keys import Numbers
+from matching.links import REASON_CODES, Codes, Judged, PassResult, pairs_as_links
 from matching.plan import PassPlan
 from matching.search import Board, Eligible, allowed_places, equal_groups, equalities, in_order
 from matching.spec import SUMMED
-from matching.subset.bounds import Bounds, bounds_of, with_fees
-from matching.subset.kernel import SubsetRule, SubsetStatus, settle_subsets
+from matching.subset.bounds import Bounds, bounds_of
+from matching.subset.kernel import SubsetStatus, settle_subsets
+from matching.subset.pools import Claims, pools_of, subset_rule
 from matching.terms import Cardinality, Reason
+from matching.verdicts import Verdict, graded
 
 
 @dataclass(frozen=True)
@@ -54,16 +56,17 @@ def settle_by_subsets(board: Board, plan: PassPlan, rows: Eligible) -> PassResul
     """Finds for each record of the one side the records of the many side whose amounts sum up to its amount.
 
     Several equal solutions, or records that several solutions claim, are AMBIGUOUS, each with the records in doubt as candidates; a
-    search stopped by its budget is SEARCH_TRUNCATED. Records without a readable amount take no part. Raises RuleInvalid,
+    search stopped by its budget is SEARCH_TRUNCATED, and so are amounts that are too large to be summed. Records without a readable
+    amount take no part. Raises RuleInvalid,
     AmountTooLarge, SearchTooWide.
     """
     one_is_source = plan.cardinality is Cardinality.ONE_TO_MANY
     amount = next(one.rule for one in plan.conditions if one.rule.match_type in SUMMED)
     readers = board.source.reader(rows.source), board.target.reader(rows.target)
-    bounds = with_fees(bounds_of(amount, readers, "source" if one_is_source else "target"), plan.subset.fees)
-    readable = replace(rows, source=rows.source[bounds.source_known], target=rows.target[bounds.target_known])
+    bounds = bounds_of(amount, readers, "source" if one_is_source else "target", plan.subset.fees)
+    readable = replace(rows, source=rows.source[bounds.known[0]], target=rows.target[bounds.known[1]])
     rest = [one for one in plan.conditions if one.rule is not amount and one.rule not in equalities(plan)]
-    if rest or not bounds.is_uniform:
+    if rest or not bounds.off.is_uniform or not bounds.all_named:
         found = _by_pools(board, plan, readable, bounds, amount)
     else:
         found = _by_blocks(board, plan, readable, bounds)
@@ -78,7 +81,10 @@ def settle_by_subsets(board: Board, plan: PassPlan, rows: Eligible) -> PassResul
     many = Group(many_side, many_rows[found.many[order]], number[found.one[order]], len(settled))
     source, target = _turned(plan, (ones, many))
     judged = [judge_groups(rule, source, target) for rule in plan.rules]
+    judged = [_kept(one, bounds, found, settled) if one.comparison.rule is amount else one for one in judged]
     codes = _codes(board, rows, plan, found, one_rows, many_rows)
+    for code, looked_at, large in zip(codes, (rows.source, rows.target), bounds.large, strict=True):
+        code[looked_at[large]] = REASON_CODES[Reason.SEARCH_TRUNCATED]
     codes[0][source.rows] = 0
     codes[1][target.rows] = 0
     doubtful = _turned(plan, (one_rows[found.doubtful_one], many_rows[found.doubtful_many]))
@@ -108,19 +114,12 @@ def _codes(
     return codes
 
 
-def _rule(plan: PassPlan, below: int, above: int) -> SubsetRule:
-    subset = plan.subset
-    return SubsetRule(
-        below=below, above=above, min_size=subset.min_size, max_size=subset.max_size, budget=subset.budget
-    )
-
-
 def _by_blocks(board: Board, plan: PassPlan, rows: Eligible, bounds: Bounds) -> _Found:
     """All that records have in common is equality: they fall into blocks."""
-    also = [] if bounds.currencies is None else [bounds.currencies]
+    also = [] if bounds.equal_currencies is None else [bounds.equal_currencies]
     one_blocks, many_blocks = _turned(plan, equal_groups(board, equalities(plan), rows, also))
-    below, above = (int(one[0]) if len(one) else 0 for one in (bounds.below, bounds.above))
-    outcome = settle_subsets(bounds.one, one_blocks, bounds.many, many_blocks, _rule(plan, below, above))
+    below, above = (int(one[0]) if len(one) else 0 for one in (bounds.off.below, bounds.off.above))
+    outcome = settle_subsets(bounds.one, one_blocks, bounds.many, many_blocks, subset_rule(plan, below, above))
     doubtful = outcome.status[outcome.candidate_credit] == SubsetStatus.AMBIGUOUS
     return _Found(
         outcome.status,
@@ -134,9 +133,8 @@ def _by_blocks(board: Board, plan: PassPlan, rows: Eligible, bounds: Bounds) -> 
 
 def _by_pools(board: Board, plan: PassPlan, rows: Eligible, bounds: Bounds, amount: FieldRule) -> _Found:
     """Rounds: every open record looks at its own pool; who found a solution that nobody else claims is settled."""
-    one, many = _turned(plan, allowed_places(board, plan, rows, amount, bounds.currencies))
-    order = np.lexsort((many, one))
-    one, many = one[order], many[order]
+    places = allowed_places(board, plan, rows, amount, bounds.equal_currencies)
+    pools = pools_of(bounds, *_turned(plan, places))
     count = len(bounds.one)
     status = np.full(count, SubsetStatus.NONE, dtype=np.int8)
     chance = np.zeros(count, dtype=np.float64)
@@ -144,8 +142,8 @@ def _by_pools(board: Board, plan: PassPlan, rows: Eligible, bounds: Bounds, amou
     chosen: list[tuple[Numbers, Numbers]] = []
     is_open = np.ones(count, dtype=np.bool_)
     while True:
-        kept = is_open[one] & free[many]
-        claim = _Claims.of(plan, bounds, one[kept], many[kept], is_open)
+        left = pools.left(is_open, free)
+        claim = Claims.of(plan, left, bounds.many, is_open[pools.owner]).by_owner(pools.owner)
         settled = claim.uncontested()
         status[is_open] = claim.status[is_open]
         if not settled.any():
@@ -170,61 +168,14 @@ def _by_pools(board: Board, plan: PassPlan, rows: Eligible, bounds: Bounds, amou
     )
 
 
-@dataclass(frozen=True)
-class _Claims:
-    """What the open records of the one side want, each from its own pool: chosen ones, or those of its first two solutions."""
-
-    status: np.ndarray[tuple[int], np.dtype[np.int8]]
-    off: Numbers
-    """By how much a solution is off."""
-    chance: np.ndarray[tuple[int], np.dtype[np.float64]]
-    one: Numbers
-    many: Numbers
-
-    @classmethod
-    def of(cls, plan: PassPlan, bounds: Bounds, one: Numbers, many: Numbers, is_open: Flags) -> _Claims:
-        count = len(bounds.one)
-        status = np.full(count, SubsetStatus.NONE, dtype=np.int8)
-        off = np.zeros(count, dtype=np.int64)
-        chance = np.zeros(count, dtype=np.float64)
-        ones: list[Numbers] = [np.empty(0, dtype=np.int64)]
-        manys: list[Numbers] = [np.empty(0, dtype=np.int64)]
-        for asked, rule in _by_bound(plan, bounds, is_open):
-            mine = asked[one]
-            places = np.flatnonzero(asked)
-            pool, pool_of = many[mine], one[mine]
-            outcome = settle_subsets(bounds.one[places], places, bounds.many[pool], pool_of, rule)
-            status[places] = outcome.status
-            off[places] = np.abs(outcome.difference)
-            chance[places] = outcome.chance
-            for credit, item in ((outcome.credit, outcome.item), (outcome.candidate_credit, outcome.candidate_item)):
-                ones.append(places[credit])
-                manys.append(pool[item])
-        return cls(status, off, chance, np.concatenate(ones), np.concatenate(manys))
-
-    def uncontested(self) -> Flags:
-        """Who has a solution that no other claim of equal or better exactness touches: those that are off least."""
-        is_found = self.status == SubsetStatus.FOUND
-        level = np.where(is_found, self.off, 0)[self.one]
-        order = np.lexsort((self.one, level, self.many))
-        many, one, level = self.many[order], self.one[order], level[order]
-        first = np.ones(len(many), dtype=np.bool_)
-        first[1:] = many[1:] != many[:-1]
-        start = np.maximum.accumulate(np.where(first, np.arange(len(many)), 0))
-        # A claim holds against those after it, unless the next one is as exact.
-        beaten = one != one[start]
-        tied = np.zeros(len(many), dtype=np.bool_)
-        tied[:-1] = first[:-1] & ~first[1:] & (level[1:] == level[:-1])
-        lost = np.zeros(len(self.status), dtype=np.bool_)
-        lost[one[beaten | tied]] = True
-        won = is_found & ~lost
-        won[np.setdiff1d(np.arange(len(won)), self.one)] = False
-        return won & (self.off == self.off[won].min()) if won.any() else won
-
-
-def _by_bound(plan: PassPlan, bounds: Bounds, is_open: Flags) -> Iterator[tuple[Flags, SubsetRule]]:
-    """The open records by what their sums may be off."""
-    every = np.stack([bounds.below, bounds.above], axis=1)
-    for below, above in np.unique(every[is_open], axis=0).tolist():
-        asked = is_open & (bounds.below == below) & (bounds.above == above)
-        yield asked, _rule(plan, below, above)
+def _kept(judged: Judged, bounds: Bounds, found: _Found, settled: Numbers) -> Judged:
+    """The verdict on sums that were found within their bounds: they agree, the better the nearer they are."""
+    sums = np.zeros(len(bounds.one), dtype=np.int64)
+    np.add.at(sums, found.one, bounds.many[found.many])
+    off = (sums - bounds.one)[settled]
+    reach = np.where(off < 0, bounds.off.below[settled], bounds.off.above[settled])
+    # What names no currency is bounded by that of its partners.
+    share = 1 - np.abs(off) / np.maximum(np.maximum(reach, np.abs(off)), 1) / 2
+    agrees = pl.repeat(value=True, n=len(off), dtype=pl.Boolean, eager=True)
+    scores = graded(agrees, pl.Series(share)).zip_with(pl.Series(off != 0), agrees.cast(pl.Int64) * FULL_SCORE)
+    return replace(judged, verdict=Verdict(agrees, judged.verdict.delta, scores))

@@ -352,6 +352,13 @@ def test_amounts_are_exact(
         assert delta is None or Fraction(delta) == Fraction(other) - Fraction(one)
 
 
+def test_a_percentage_of_many_digits_is_exact() -> None:
+    third = "33." + "3" * 50
+    assert agrees({"matchType": "NUMERIC", "percent": third}, "3", "3.99999999999999999999")
+    assert not agrees({"matchType": "NUMERIC", "percent": third}, "3", "4")
+    assert agrees({"matchType": "NUMERIC", "percent": "1" + "0" * 50, "tolerance": "1"}, "0.5", "-7")
+
+
 @settings(deadline=None)
 @given(st.lists(st.tuples(amounts, amounts), max_size=10), st.lists(percents, min_size=2, max_size=2), st.booleans())
 def test_a_tighter_percentage_never_agrees_more(pairs: list[tuple[str, str]], two: list[Decimal], both: bool) -> None:

@@ -200,3 +200,19 @@ def test_severities_override_key_by_key() -> None:
     assert both.of(BreakType.VALUE_MISMATCH, Severity.MEDIUM, "b") is Severity.HIGH
     assert both.of(BreakType.VALUE_MISMATCH, Severity.MEDIUM, "c") is Severity.MEDIUM
     assert own.overridden_by(None) is own
+
+
+@pytest.mark.parametrize("number", ["1e99999999", "1e-99999999", "1" * 61])
+def test_numbers_that_nobody_would_write_out_are_refused(number: str) -> None:
+    rules = [
+        {"matchType": "RANGE", "tolerance": number},
+        {"matchType": "NUMERIC", "percent": number},
+        {"matchType": "NUMERIC", "perCurrency": {"EUR": number}},
+    ]
+    for rule in rules:
+        with pytest.raises(RuleInvalid, match="no more than 60 digits"):
+            rule_set_of(
+                {"passes": [{"keys": [{"sourceField": "id"}], "comparisons": [{"sourceField": "amount", **rule}]}]}
+            )
+    with pytest.raises(RuleInvalid, match="no more than 60 digits"):
+        rule_set_of({"matchingRules": [{"sourceField": "amount", "matchType": "RANGE", "tolerance": number}]})

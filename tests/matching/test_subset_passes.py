@@ -124,7 +124,7 @@ def test_a_stopped_search_says_so() -> None:
     assert outcome.totals.source == {"SEARCH_TRUNCATED": 1}
     missing = outcome.breaks.filter(pl.col("type") == "MISSING_TARGET")
     assert missing["description"].to_list() == [
-        "No matching record found in target: the search was stopped by its budget"
+        "No matching record found in target: the search was stopped by its budget, or by amounts too large to sum"
     ]
 
 
@@ -171,3 +171,63 @@ def test_what_may_be_chance_is_only_suggested_where_asked() -> None:
     suggested = doubted.breaks.filter(pl.col("type") == "POTENTIAL_MATCH")["target_row"]
     assert suggested.to_list() == outcome.matches["target_row"].to_list()
     assert run(CREDITS, ITEMS, subset={"maximumChance": 0.05}).totals.source == {"MATCHED": 2}
+
+
+def test_a_sum_is_of_one_currency() -> None:
+    assert settled(run({"amount": ["100"]}, {"amount": ["60 EUR", "40 USD"]})) == {}
+    both = {"amount": ["60 EUR", "40 USD", "40 EUR", "60 USD"]}
+    assert settled(run({"amount": ["100 EUR"]}, both)) == {1: [1, 3]}
+    # By an amount that names no currency, either would do.
+    assert run({"amount": ["100"]}, both).totals.source == {"AMBIGUOUS": 1}
+    assert settled(run({"amount": ["100"]}, {"amount": ["60 EUR", "40 EUR", "7 USD"]})) == {1: [1, 2]}
+
+
+def test_an_amount_without_currency_goes_with_any() -> None:
+    assert settled(run({"amount": ["100 EUR"]}, {"amount": ["60 EUR", "40"]})) == {1: [1, 2]}
+    several = {"amount": ["60 EUR", "40", "7 USD", "3"]}
+    assert settled(run({"amount": ["100 EUR", "10 USD"]}, several)) == {1: [1, 2], 2: [3, 4]}
+    assert settled(run({"amount": ["43", "67"]}, {"amount": ["60 EUR", "40", "7 EUR", "3"]})) == {1: [2, 4], 2: [1, 3]}
+    assert settled(run({"amount": ["5"]}, {"amount": ["2", "3", "9 EUR", "9 USD"]})) == {1: [1, 2]}
+
+
+def test_a_tolerance_of_a_currency_is_that_of_the_partners() -> None:
+    rule = {**AMOUNT, "perCurrency": {"EUR": "1"}}
+    assert settled(run({"amount": ["99"]}, {"amount": ["60 EUR", "40 EUR"]}, conditions=[rule])) == {1: [1, 2]}
+    mixed = {"amount": ["60 EUR", "40 EUR", "98 USD"]}
+    assert settled(run({"amount": ["99"]}, mixed, conditions=[rule])) == {1: [1, 2]}
+
+
+def test_a_percentage_is_of_what_it_says() -> None:
+    def found(credit: str, of: str, *, many_to_one: bool = False) -> bool:
+        rule = {**AMOUNT, "percent": "1", "percentOf": of}
+        outcome = run({"amount": [credit]}, {"amount": ["60", "40"]}, conditions=[rule], many_to_one=many_to_one)
+        return bool(outcome.matches.height) and min(outcome.matches["score"]) >= 0.5
+
+    # The sum is 100: one percent of it is 1.
+    assert [found("99.00", "TARGET"), found("98.99", "TARGET"), found("101.00", "TARGET")] == [True, False, True]
+    assert [found("99.01", "SOURCE"), found("99.00", "SOURCE"), found("101.01", "SOURCE")] == [True, False, True]
+    assert [found("99.00", "LARGER"), found("101.01", "LARGER"), found("101.02", "LARGER")] == [True, True, False]
+    assert found("101.00", "SOURCE", many_to_one=True)
+    assert not found("101.01", "SOURCE", many_to_one=True)
+
+
+def test_what_fees_allow_agrees() -> None:
+    outcome = run({"amount": ["97"]}, {"amount": ["60", "40"]}, subset={"fees": "6"})
+    assert outcome.matches["score"].to_list() == [0.75, 0.75]
+    assert outcome.matches["delta_1_amount"].to_list() == ["3", "3"]
+
+
+def test_powers_of_ten_are_numbers_too() -> None:
+    assert settled(run({"amount": ["2"]}, {"amount": ["15e-1", "5e-1"]})) == {1: [1, 2]}
+
+
+def test_what_is_too_large_to_be_summed_is_said_so() -> None:
+    large = "1" + "0" * 18
+    outcome = run({"amount": [large, "3"]}, {"amount": [large, "1", "2"]})
+    assert settled(outcome) == {2: [2, 3]}
+    assert outcome.totals.source == outcome.totals.target | {"MATCHED": 1} == {"MATCHED": 1, "SEARCH_TRUNCATED": 1}
+
+
+def test_a_tolerance_may_be_larger_than_any_sum() -> None:
+    wide = {**AMOUNT, "tolerance": "1" + "0" * 40}
+    assert settled(run({"amount": ["7"]}, {"amount": ["1", "2"]}, conditions=[wide])) == {1: [1, 2]}
