@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
-from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from matching.errors import RuleInvalid
@@ -233,17 +233,25 @@ class RuleSet(Wire):
         return tuple(named) or None
 
 
+Kind = TypeVar("Kind", bound=BaseModel)
+
+
 def rule_set_of(definition: Mapping[str, Any]) -> RuleSet:
     """The rule set that a JSON object says.
 
     Raises RuleInvalid, whose `fields` map paths such as `passes[0].keys[1].transforms` to texts.
     """
+    return validated(RuleSet, definition)
+
+
+def validated(kind: type[Kind], definition: Mapping[str, Any], called: str = "Rule set") -> Kind:
+    """As `rule_set_of`, of another class, `called` so in the message."""
     try:
-        return RuleSet.model_validate(definition)
+        return kind.model_validate(definition)
     except ValidationError as error:
         fields = validation_fields(error)
         message = "; ".join(f"{path}: {text}" if path else text for path, text in fields.items())
-        raise RuleInvalid(f"Rule set is not valid: {message}", fields=fields) from error
+        raise RuleInvalid(f"{called} is not valid: {message}", fields=fields) from error
 
 
 def validation_fields(error: ValidationError) -> dict[str, str]:

@@ -45,6 +45,10 @@ class Settings(BaseSettings):
         repr=False,
         description="SQLAlchemy URL for the embedded engine; default: SQLite in the data directory",
     )
+    api_url: str | None = Field(
+        default=None, description="where streams as code deploy to; default: the API's own address"
+    )
+    api_token: SecretStr | None = Field(default=None, description="who deploys them: an API key or an access token")
     work_pool: str = "recon"
     work_pool_type: str = Field(default="recon", description="of the work pool if it has to be made")
     worker_limit: int = Field(default=8, gt=0, description="flow runs that one worker executes at the same time")

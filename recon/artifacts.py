@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from os import PathLike, fspath
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -51,16 +53,48 @@ def made_directory(out: Path) -> Path:
     return out
 
 
-def write_artifacts(outcome: Outcome | LargeOutcome, out: Path) -> None:
-    """Writes every artifact into a directory, all of them or none; those of an earlier match are replaced."""
+def write_artifacts(outcome: Outcome | LargeOutcome, out: str | PathLike[str]) -> None:
+    """Writes every artifact into a directory or below a URL, all of them or none; those of an earlier match are replaced."""
+    with placed(out) as folder:
+        write_outcome(outcome, folder)
+
+
+def write_outcome(outcome: Outcome | LargeOutcome, folder: Path) -> None:
+    """Writes every artifact into an empty directory."""
     from polars import LazyFrame
 
     # What is large is written one by one: each has buffers of its own.
-    at_once = 1 if isinstance(outcome.matches, LazyFrame) else 2
-    with TemporaryDirectory(prefix=".recon-match-", dir=made_directory(out)) as work:
-        write_frames(frames_of(outcome), Path(work), at_once)
-        for written in sorted(Path(work).iterdir()):
-            written.replace(out / written.name)
+    write_frames(frames_of(outcome), folder, 1 if isinstance(outcome.matches, LazyFrame) else 2)
+
+
+@contextmanager
+def placed(out: str | PathLike[str]) -> Iterator[Path]:
+    """An empty directory; what is in it at the end goes to the directory or below the URL `out`, if no exception comes.
+
+    Raises OutUnusable, or what the storage at the URL raises.
+    """
+    place = fspath(out)
+    with TemporaryDirectory(
+        prefix=".recon-match-", dir=None if "://" in place else made_directory(Path(place))
+    ) as work:
+        yield Path(work)
+        files = sorted(path for path in Path(work).rglob("*") if path.is_file())
+        if "://" in place:
+            _upload(files, Path(work), place)
+            return
+        for path in files:
+            target = Path(place, path.relative_to(work))
+            made_directory(target.parent)
+            path.replace(target)
+
+
+def _upload(files: Sequence[Path], folder: Path, url: str) -> None:
+    from models.settings import Settings
+    from models.storage import Storage
+
+    storage = Storage.from_settings(Settings().model_copy(update={"storage_url": url}))
+    for path in files:
+        storage.put_file(path, path.relative_to(folder).as_posix())
 
 
 def write_frames(frames: Mapping[str, pl.DataFrame | pl.LazyFrame], folder: Path, at_once: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import mimetypes
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -30,9 +31,10 @@ class Client:
     the `data` of the envelope.
     """
 
-    def __init__(self, base_url: str) -> None:
+    def __init__(self, base_url: str, token: str | None = None) -> None:
         self.base_url = base_url.rstrip("/")
-        self._http = httpx.Client(base_url=self.base_url, timeout=120.0)
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        self._http = httpx.Client(base_url=self.base_url, timeout=120.0, headers=headers)
 
     def __enter__(self) -> Self:
         return self
@@ -42,13 +44,19 @@ class Client:
     ) -> None:
         self._http.close()
 
-    def upload(self, path: Path) -> dict[str, Any]:
+    def upload(self, path: Path, name: str | None = None) -> dict[str, Any]:
         """The uploaded file's record. A file that the API could not read is a `RequestRefused` too."""
+        called = name or path.name
+        kind = mimetypes.guess_type(called)[0] or "application/octet-stream"
         with path.open("rb") as file:
-            stored = self._data("POST", "/api/v1/files/upload/single", files={"file": (path.name, file, "text/csv")})
+            stored = self._data("POST", "/api/v1/files/upload/single", files={"file": (called, file, kind)})
         if stored["status"] != "PROCESSED":
-            raise RequestRefused(f"{path.name} was not read: {stored['processingError']}", file=path.name)
+            raise RequestRefused(f"{called} was not read: {stored['processingError']}", file=called)
         return stored
+
+    def call(self, method: str, path: str, **options: Any) -> Any:
+        """The `data` of any request's answer; `options` are httpx's."""
+        return self._data(method, path, **options)
 
     def create_rule_set(self, definition: dict[str, Any]) -> dict[str, Any]:
         return self._data("POST", "/api/v1/rules", json=definition)
@@ -70,12 +78,15 @@ class Client:
     def artifacts(self, step_run_id: int) -> list[dict[str, Any]]:
         return self._data("GET", f"/api/v1/step-runs/{step_run_id}/artifacts")
 
-    def wait(self, run_id: int, seconds: float, progress: Callable[[list[dict[str, Any]]], None]) -> dict[str, Any]:
+    def wait(
+        self, run_id: int, seconds: float, progress: Callable[[list[dict[str, Any]]], None] | None = None
+    ) -> dict[str, Any]:
         """Polls until the run has ended, calling `progress` with its steps. Raises `DependencyDown` after `seconds`."""
         deadline = time.monotonic() + seconds
         while True:
             run = self.run(run_id)
-            progress(self.steps(run_id))
+            if progress is not None:
+                progress(self.steps(run_id))
             if run["status"] in _ENDED:
                 return run
             if time.monotonic() > deadline:

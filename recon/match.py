@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
-from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Annotated, Protocol, TypeVar
 
 import typer
 from rich.console import Console
@@ -18,6 +16,7 @@ from rich.console import Console
 from matching.errors import RuleInvalid
 from recon.artifacts import OutUnusable, write_artifacts
 from recon.inputs import IN_MEMORY, open_input
+from recon.short_forms import COMPARE_FORMS, one_pass, read_definition
 from recon.summary import print_summary
 
 if TYPE_CHECKING:
@@ -32,12 +31,6 @@ Result = TypeVar("Result")
 
 SOURCE_ID, TARGET_ID = 1, 2
 """The `_recon_file_id` of each file; one that has identity columns of its own (an artifact as Parquet) keeps them."""
-
-COMPARE_FORMS = (
-    "FIELD, A=B, A=B:0.01 (amounts), A=B:1d (days), A=B:~0.9 (similar texts), A=B:contains, :starts-with, :ends-with"
-)
-
-_NAMED_RULES = {"exact": "EXACT", "contains": "CONTAINS", "starts-with": "STARTS_WITH", "ends-with": "ENDS_WITH"}
 
 
 def match_command(
@@ -195,51 +188,14 @@ def _rule_set(keys: Sequence[str], compares: Sequence[str], rules: Path | None) 
         return read_rule_set(rules)
     if not keys:
         raise RuleInvalid("Say which field makes two records partners: --key A=B, or a rule set with --rules FILE")
-    comparisons = [parse_compare(one) for one in compares]
-    return rule_set_of({"passes": [{"keys": [parse_key(one) for one in keys], "comparisons": comparisons}]})
+    return rule_set_of({"passes": [one_pass(keys, compares, "--")]})
 
 
 def read_rule_set(path: Path) -> RuleSet:
     """The rule set in a JSON file. Raises RuleInvalid."""
     from matching import rule_set_of
 
-    try:
-        definition = json.loads(path.read_text("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise RuleInvalid(f"{path.name} is not JSON: {error}") from error
-    if not isinstance(definition, dict):
-        raise RuleInvalid(f"{path.name} has no rule set: a JSON object is expected")
-    return rule_set_of(definition)
-
-
-def parse_key(text: str) -> dict[str, Any]:
-    """`A=B`, or `A` for both sides, as a key of a pass. Raises RuleInvalid."""
-    source, equals, target = text.partition("=")
-    if not source or (equals and not target):
-        raise RuleInvalid(f"--key '{text}' is not understood; expected: A=B, or A for both sides")
-    return {"sourceField": source, "targetField": target or source}
-
-
-def parse_compare(text: str) -> dict[str, Any]:
-    """One of `COMPARE_FORMS` as a comparison of a pass. Raises RuleInvalid."""
-    fields, _, rule = text.rpartition(":") if ":" in text else (text, ":", "exact")
-    source, equals, target = fields.partition("=")
-    judged = _rule(rule)
-    if not source or (equals and not target) or judged is None:
-        raise RuleInvalid(f"--compare '{text}' is not understood; expected one of: {COMPARE_FORMS}")
-    return {"sourceField": source, "targetField": target or source, **judged}
-
-
-def _rule(text: str) -> dict[str, Any] | None:
-    if text.lower() in _NAMED_RULES:
-        return {"matchType": _NAMED_RULES[text.lower()]}
-    if re.fullmatch(r"[0-9]{1,7}d", text):
-        return {"matchType": "DATE_WINDOW", "daysTolerance": int(text[:-1])}
-    if re.fullmatch(r"~([0-9]*\.?[0-9]+)?", text):
-        return {"matchType": "FUZZY", **({"fuzzyThreshold": float(text[1:])} if text[1:] else {})}
-    if re.fullmatch(r"[0-9]*\.?[0-9]+", text):
-        return {"matchType": "RANGE", "tolerance": text}
-    return None
+    return rule_set_of(read_definition(path))
 
 
 def with_progress_bar(work: Callable[[Callable[[float], None]], Result]) -> Result:

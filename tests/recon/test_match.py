@@ -14,7 +14,8 @@ import polars as pl
 import pytest
 
 from matching.errors import RuleInvalid
-from recon.match import match_files, parse_compare, parse_key
+from recon.match import match_files
+from recon.short_forms import parse_compare, parse_key
 from tests.matching.helpers import one_pass
 
 ARTIFACTS = [
