@@ -17,6 +17,7 @@ from matching.errors import ReconError
 from recon.backtest import backtest_command
 from recon.generate.command import generate_command
 from recon.match import match_command
+from recon.parity import parity_command
 from recon.suggest import suggest_command
 
 _INTERRUPTED = 130
@@ -43,6 +44,7 @@ app.command("match")(match_command)
 app.command("suggest")(suggest_command)
 app.command("generate")(generate_command)
 app.command("backtest")(backtest_command)
+app.command("parity")(parity_command)
 
 
 @app.callback(invoke_without_command=True)

@@ -78,6 +78,14 @@ class Client:
     def artifacts(self, step_run_id: int) -> list[dict[str, Any]]:
         return self._data("GET", f"/api/v1/step-runs/{step_run_id}/artifacts")
 
+    def reconciliation_ids(self) -> list[int]:
+        """The ids of all reconciliations, newest first."""
+        return [one["id"] for one in self._data("GET", "/api/v1/reconciliations")]
+
+    def parity(self, reconciliation_id: int) -> dict[str, Any]:
+        """The figures of a reconciliation beside those of its stream run."""
+        return self._data("GET", f"/api/v1/reconciliations/{reconciliation_id}/parity")
+
     def wait(
         self, run_id: int, seconds: float, progress: Callable[[list[dict[str, Any]]], None] | None = None
     ) -> dict[str, Any]:
