@@ -96,7 +96,7 @@ def _invalid_request(request: Request, error: Exception) -> Response:
     problems = error.errors()
     first = problems[0]
     place = first["loc"][0] if first["loc"] else "body"
-    if place == "body" and _is_foreign_type(request):
+    if place == "body" and first["type"] != "missing" and _is_foreign_type(request):
         kind = request.headers.get("content-type", "none")
         return failed(415, "UNSUPPORTED_MEDIA_TYPE", f"Expected application/json, got {kind}")
     if first["type"] == "json_invalid":
@@ -114,7 +114,7 @@ def _invalid_request(request: Request, error: Exception) -> Response:
 
 def _is_foreign_type(request: Request) -> bool:
     kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
-    return bool(kind) and kind != "application/json" and not kind.endswith("+json")
+    return kind != "application/json" and not kind.endswith("+json")
 
 
 def _path(loc: tuple[int | str, ...]) -> str:

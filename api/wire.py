@@ -62,5 +62,5 @@ Text = Annotated[str, AfterValidator(_keepable)]
 JsonObject = Annotated[dict[str, Any], AfterValidator(keepable_json)]
 """A JSON object of the client's own, kept as given."""
 
-Name = Annotated[Text, StringConstraints(max_length=255), AfterValidator(_not_blank)]
+Name = Annotated[str, StringConstraints(max_length=255), AfterValidator(_keepable), AfterValidator(_not_blank)]
 """A name for people; not blank."""

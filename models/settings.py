@@ -88,6 +88,13 @@ class Settings(BaseSettings):
     def _size(cls, value: object) -> object:
         return parse_size(value) if isinstance(value, str) else value
 
+    @field_validator("data_dir")
+    @classmethod
+    def _without_query(cls, value: Path) -> Path:
+        if "?" in str(value):
+            raise ValueError("a '?' would end the path in an embedded database's URL; choose a directory without it")
+        return value
+
     @field_validator("database_url", "prefect_database_url")
     @classmethod
     def _known_database(cls, value: str | None) -> str | None:

@@ -123,7 +123,8 @@ def _settings_environment(settings: Settings) -> dict[str, str]:
         value: Any = getattr(settings, name)
         if value is not None:
             text = value.get_secret_value() if isinstance(value, SecretStr) else value
-            texts[f"RECON_{name.upper()}"] = text if isinstance(text, str) else json.dumps(text, default=str).strip('"')
+            plain = str(text) if isinstance(text, str | Path) else json.dumps(text)
+            texts[f"RECON_{name.upper()}"] = plain
     return texts
 
 

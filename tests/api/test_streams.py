@@ -229,6 +229,9 @@ def test_other_bad_requests(rest: Rest) -> None:
             rest.call("POST", "/rules", status=400, content=body, headers={"Content-Type": "application/json"})["error"]
             == "UNREADABLE_BODY"
         )
+    assert rest.call("POST", "/streams", status=415, content=b"{}")["message"] == "Expected application/json, got none"
+    long = rest.call("POST", "/streams", status=400, json={"name": "n" * 256, "steps": []})
+    assert long["data"]["name"].startswith("String should have at most 255 characters")
     wrong_kind = rest.call("POST", "/streams", status=415, content=b"<a/>", headers={"Content-Type": "text/xml"})
     assert wrong_kind["error"] == "UNSUPPORTED_MEDIA_TYPE"
     assert rest.call("GET", "/streams/abc", status=400)["message"] == (

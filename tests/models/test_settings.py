@@ -18,6 +18,7 @@ from models.settings import Settings
         ("database_url", "nonsense", "postgresql"),
         ("database_url", "mysql://u:hush-hush@db/recon", "postgresql"),
         ("storage_url", "gopher://files", "gopher"),
+        ("data_dir", "what?", "'?'"),
     ],
 )
 def test_what_can_never_work_is_refused_at_once(setting: str, value: object, said: str) -> None:

@@ -321,9 +321,10 @@ def test_the_table_keeps_the_users_prefect_out(monkeypatch: pytest.MonkeyPatch, 
     assert server["PREFECT_UI_API_URL"] == "/api"
 
 
-def test_the_parts_see_equal_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["plain", "dä ta 日本", 'a "quoted"', "back\\slash"])
+def test_the_parts_see_equal_settings(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     settings = Settings(
-        data_dir=tmp_path.resolve(),
+        data_dir=tmp_path.resolve() / name,
         database_url="sqlite:////elsewhere.db",
         storage_secret_key="s3cr3t",
         start_wait=0.5,
