@@ -33,6 +33,7 @@ from api.routes import (
     rules,
     runs,
     streams,
+    watch,
 )
 from matching.errors import ReconError
 from models.db import migrate
@@ -109,6 +110,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         api.include_router(streams.routes)
         api.include_router(runs.routes)
         api.include_router(lineage.routes)
+        api.include_router(watch.routes)
     app.include_router(api)
     return app
 
