@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import PurePosixPath
 from uuid import uuid4
@@ -85,6 +86,20 @@ def register(database: Database, storage: Storage, organization_id: int, incomin
         )
         session.add(stored)
     process(database, storage, stored)
+    return stored
+
+
+def register_all(
+    database: Database, storage: Storage, organization_id: int, arrived: Sequence[Incoming]
+) -> list[StoredFile]:
+    """Registers files in order, and stops at the first that can't be: the bytes of it and those after it are discarded."""
+    stored: list[StoredFile] = []
+    try:
+        stored.extend(register(database, storage, organization_id, incoming) for incoming in arrived)
+    except BaseException:
+        for incoming in arrived[len(stored) :]:
+            incoming.abandon()
+        raise
     return stored
 
 

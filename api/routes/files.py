@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path as FilePath
@@ -82,8 +82,8 @@ async def _receive(request: Request, use: Services, org: int, part: str) -> list
     return await receive(request, part, use.settings.upload_limit, open_sink)
 
 
-def _register(use: Services, org: int, incoming: Incoming) -> UploadedFile:
-    return _shape(use, uploads.register(use.database, use.storage, org, incoming))
+def _register(use: Services, org: int, arrived: Sequence[Incoming]) -> list[UploadedFile]:
+    return [_shape(use, stored) for stored in uploads.register_all(use.database, use.storage, org, arrived)]
 
 
 @routes.post(
@@ -95,7 +95,7 @@ def _register(use: Services, org: int, incoming: Incoming) -> UploadedFile:
 async def upload(request: Request, use: Use, org: Org) -> Response:
     """Several files at once, in parts called `files`."""
     arrived = await _receive(request, use, org, "files")
-    stored = [await run_in_threadpool(_register, use, org, one) for one in arrived]
+    stored = await run_in_threadpool(_register, use, org, arrived)
     return ok(stored, "Files uploaded successfully", status=201)
 
 
@@ -110,7 +110,7 @@ async def upload_single(request: Request, use: Use, org: Org) -> Response:
     first, *surplus = await _receive(request, use, org, "file")
     for one in surplus:
         await run_in_threadpool(one.abandon)
-    stored = await run_in_threadpool(_register, use, org, first)
+    (stored,) = await run_in_threadpool(_register, use, org, [first])
     return ok(stored, "File uploaded successfully", status=201)
 
 

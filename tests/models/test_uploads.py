@@ -15,7 +15,7 @@ from models.errors import StorageUnavailable
 from models.files import FileStatus, StoredFile
 from models.people import DEFAULT_ORGANIZATION
 from models.settings import Settings
-from models.storage import Storage
+from models.storage import Blob, Storage
 from models.uploads import Incoming
 
 
@@ -66,6 +66,26 @@ def test_storage_that_goes_away_leaves_nothing_half_made(
         uploads.register(database, storage, DEFAULT_ORGANIZATION, incoming)
     assert records_of(database) == []
     assert blobs(settings) == []
+
+
+def test_several_files_stop_at_the_first_that_can_not_be_kept(
+    settings: Settings, database: Database, storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arrivals = [arrived(storage) for _ in range(3)]
+    put, calls = Storage.put_file, [0]
+
+    def goes_away(self: Storage, local: Path, path: str) -> Blob:
+        calls[0] += 1
+        if calls[0] == 2:
+            raise StorageUnavailable("no answer")
+        return put(self, local, path)
+
+    monkeypatch.setattr(Storage, "put_file", goes_away)
+    with pytest.raises(StorageUnavailable):
+        uploads.register_all(database, storage, DEFAULT_ORGANIZATION, arrivals)
+    (kept,) = records_of(database)
+    assert kept.status == FileStatus.PROCESSED
+    assert {path.parent.name for path in blobs(settings)} == {Path(arrivals[0].path).parent.name}
 
 
 @pytest.mark.parametrize(
