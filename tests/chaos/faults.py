@@ -15,7 +15,7 @@ from tests.chaos.plan import Act, Fault
 from tests.chaos.proxy import Trouble
 from tests.chaos.sites import Site
 
-PATIENCE = 10.0
+PATIENCE = 3.0
 """Seconds until a process that is to be hit has to be there."""
 
 _POLL = 0.02
@@ -44,8 +44,8 @@ class Injector:
         self.failed: list[Exception] = []
         """What kept a fault from being ended."""
 
-    def strike(self, fault: Fault) -> str:
-        """Begins the fault and says what it hit."""
+    def strike(self, fault: Fault) -> str | None:
+        """Begins the fault and says what it hit; None if there is nothing to hit."""
         act, site = fault.act, self._site
         if act in PARTS:
             return self._kill(self._part(PARTS[act]))
@@ -101,18 +101,18 @@ class Injector:
         return None
 
     @staticmethod
-    def _kill(process: psutil.Process | None) -> str:
+    def _kill(process: psutil.Process | None) -> str | None:
         if process is None:
-            return "nothing: no such process runs"
+            return None
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
             return f"process {process.pid}"
-        return f"process {process.pid}, which had just ended"
+        return None
 
-    def _freeze(self, fault: Fault) -> str:
+    def _freeze(self, fault: Fault) -> str | None:
         process = self._one_of(self._site.children, fault.pick)
         if process is None:
-            return "nothing: no such process runs"
+            return None
 
         def thaw() -> None:
             with contextlib.suppress(psutil.NoSuchProcess):
@@ -122,8 +122,7 @@ class Injector:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.suspend()
 
-        self._for_a_while(fault, f"process {process.pid}", freeze, thaw)
-        return f"process {process.pid}"
+        return self._for_a_while(fault, f"process {process.pid}", freeze, thaw)
 
     def _lock(self, fault: Fault, path: Path) -> str:
         # Made here and used in the thread that ends the fault.

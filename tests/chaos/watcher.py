@@ -19,7 +19,7 @@ from models.runs import StepRun, StreamRun
 from tests.chaos.journal import Journal
 from tests.chaos.plan import Moment
 
-EVERY = 0.1
+EVERY = 0.05
 """Seconds."""
 
 COMPARED = 90
