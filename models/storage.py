@@ -23,6 +23,7 @@ import polars as pl
 from fsspec.core import split_protocol, url_to_fs
 
 from models.blobs import ASIDE, Aside, Blob, BlobWriter, CopiedAside, GuardedReader, LocalAside, S3Aside
+from models.disk import disk_fault
 from models.errors import FileVanished, StorageRefused, StorageUnavailable
 from models.settings import Settings
 
@@ -204,17 +205,22 @@ class Storage:
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
-        """A directory for work files, removed afterwards; on the same volume as the blobs where these are local."""
-        if self._directory is None:
-            with tempfile.TemporaryDirectory(prefix="recon-") as made:
-                yield Path(made)
-            return
+        """A directory for work files, removed afterwards; on the same volume as the blobs where these are local.
+
+        Raises StorageUnavailable where a full or failing disk is what the block fails on.
+        """
+        base = None if self._directory is None else self._directory / SCRATCH
         with self.guard(SCRATCH, writing=True):
-            base = self._directory / SCRATCH
-            base.mkdir(parents=True, exist_ok=True)
-            made = tempfile.mkdtemp(dir=base)
+            if base is not None:
+                base.mkdir(parents=True, exist_ok=True)
+            made = tempfile.mkdtemp(prefix="recon-", dir=base)
         try:
             yield Path(made)
+        except Exception as error:
+            fault = disk_fault(error)
+            if fault is None:
+                raise
+            raise StorageUnavailable(f"The disk takes no work files beside '{self.display_url}': {fault}") from error
         finally:
             shutil.rmtree(made, ignore_errors=True)
 

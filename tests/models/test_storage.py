@@ -19,7 +19,11 @@ from pydantic import SecretStr
 from models.errors import FileVanished, StorageRefused, StorageUnavailable
 from models.settings import Settings
 from models.storage import Storage
+from models.tabular import write_csv, write_parquet
+from tests.chaos.disk import Disk, small_disk
 from tests.parts.s3 import S3Server, s3_server
+
+TALL = pl.DataFrame({"text": ["twenty characters at" for _ in range(50_000)], "number": range(50_000)})
 
 
 @pytest.fixture(scope="session")
@@ -225,6 +229,41 @@ def test_scratch_is_gone_afterwards_and_no_blob(storage: Storage) -> None:
 def test_scratch_is_on_the_volume_of_local_blobs(tmp_path: Path) -> None:
     with Storage(str(tmp_path / "root")).scratch() as directory:
         assert (tmp_path / "root") in directory.parents
+
+
+WORK = {
+    "Parquet by Polars": lambda path: write_parquet(TALL, path),
+    "Parquet of a lazy frame": lambda path: write_parquet(TALL.lazy(), path),
+    "CSV by Polars": lambda path: write_csv(TALL, path),
+    "bytes": lambda path: path.write_bytes(bytes(1_000_000)),
+}
+
+
+def work_on_a_full_disk(storage: Storage, disk: Disk, work: Callable[[Path], object]) -> None:
+    with storage.scratch() as scratch:
+        disk.fill(())
+        work(scratch / "work")
+
+
+@pytest.mark.parametrize("kind", WORK)
+def test_work_files_on_a_full_disk_are_worth_another_attempt(kind: str) -> None:
+    with small_disk() as disk:
+        if not disk.mounted:
+            pytest.skip("the machine allows no file system of its own")
+        storage = Storage(str(disk.home / "files"))
+        with pytest.raises(StorageUnavailable, match="No space left on device") as full:
+            work_on_a_full_disk(storage, disk, WORK[kind])
+        assert full.value.retryable
+        disk.free(())
+        put(storage, "a/b", b"room again")
+        assert read(storage, "a/b") == b"room again"
+
+
+def test_what_else_fails_beside_work_files_stays_what_it_is(storage: Storage) -> None:
+    with pytest.raises(FileNotFoundError), storage.scratch() as scratch:
+        (scratch / "missing").read_bytes()
+    with pytest.raises(pl.exceptions.ComputeError), storage.scratch():
+        raise pl.exceptions.ComputeError("of another kind (os error 2)")
 
 
 def test_scans_parquet_where_it_is(storage: Storage, tmp_path: Path) -> None:
