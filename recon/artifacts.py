@@ -29,9 +29,12 @@ ARTIFACTS = (MATCHED, UNMATCHED_SOURCE, UNMATCHED_TARGET, EXCEPTIONS)
 
 
 class OutUnusable(ReconError):
-    """The directory for the artifacts can't be made or written to."""
+    """A file or directory that is asked for can't be made or written to."""
 
     code = "OUT_UNUSABLE"
+
+    def __init__(self, out: Path | None, error: OSError) -> None:
+        super().__init__(f"Can't write to {out}: {error.strerror}", path=str(out))
 
 
 def frames_of(outcome: Outcome | LargeOutcome) -> dict[str, pl.DataFrame | pl.LazyFrame]:
@@ -49,7 +52,7 @@ def made_directory(out: Path) -> Path:
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutUnusable(f"Can't write to {out}: {error.strerror}", directory=str(out)) from error
+        raise OutUnusable(out, error) from error
     return out
 
 

@@ -15,7 +15,8 @@ from rich.markup import escape
 
 from recon.artifacts import OutUnusable
 from recon.inputs import open_input
-from recon.match import SOURCE_ID, TARGET_ID, read_rule_set, with_progress_bar
+from recon.match import SOURCE_ID, TARGET_ID, with_progress_bar
+from recon.rule_files import read_rule_set
 
 if TYPE_CHECKING:
     from matching import RuleSet
@@ -90,7 +91,7 @@ def write_artifacts(found: Difference, out: Path, files: tuple[str, str], rule_s
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutUnusable(f"Can't write to {out}: {error.strerror}", directory=str(out)) from error
+        raise OutUnusable(out, error) from error
     with TemporaryDirectory(prefix=".recon-backtest-", dir=out) as work:
         for name, frame in (("matches", found.matches), ("breaks", found.breaks), ("totals", found.totals)):
             write_parquet(frame, Path(work, f"{name}.parquet"))

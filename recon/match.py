@@ -16,7 +16,8 @@ from rich.console import Console
 from matching.errors import RuleInvalid
 from recon.artifacts import OutUnusable, write_artifacts
 from recon.inputs import IN_MEMORY, open_input
-from recon.short_forms import COMPARE_FORMS, one_pass, read_definition
+from recon.rule_files import read_rule_set
+from recon.short_forms import COMPARE_FORMS, one_pass
 from recon.summary import print_summary
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def _work_directory(out: Path | None) -> TemporaryDirectory[str]:
     try:
         return TemporaryDirectory(prefix=".recon-match-", dir=beside)
     except OSError as error:
-        raise OutUnusable(f"Can't write to {out}: {error.strerror}", directory=str(out)) from error
+        raise OutUnusable(out, error) from error
 
 
 def match_files(
@@ -189,13 +190,6 @@ def _rule_set(keys: Sequence[str], compares: Sequence[str], rules: Path | None) 
     if not keys:
         raise RuleInvalid("Say which field makes two records partners: --key A=B, or a rule set with --rules FILE")
     return rule_set_of({"passes": [one_pass(keys, compares, "--")]})
-
-
-def read_rule_set(path: Path) -> RuleSet:
-    """The rule set in a JSON file. Raises RuleInvalid."""
-    from matching import rule_set_of
-
-    return rule_set_of(read_definition(path))
 
 
 def with_progress_bar(work: Callable[[Callable[[float], None]], Result]) -> Result:

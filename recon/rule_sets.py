@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from matching import spec
+from recon.rule_files import checked
 from recon.short_forms import one_pass, read_definition
 
 
@@ -36,7 +37,7 @@ class RuleSet(spec.RuleSet):
             given = given.model_dump(by_alias=True)
         elif isinstance(given, str | PathLike):
             given = read_definition(Path(given))
-        return spec.validated(cls, given)
+        return spec.validated(cls, checked(given))
 
     def definition(self) -> dict[str, Any]:
         """The JSON object that says this rule set, as POST /rules takes it."""

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from recon.artifacts import OutUnusable
 from recon.inputs import open_input
 from recon.match import SOURCE_ID, TARGET_ID
 
@@ -40,7 +41,10 @@ def suggest_command(
     if out is None:
         typer.echo(text, nl=False)
     else:
-        out.write_text(text, "utf-8")
+        try:
+            out.write_text(text, "utf-8")
+        except OSError as error:
+            raise OutUnusable(out, error) from error
 
 
 def suggest_files(source: Path, target: Path) -> Suggestion:

@@ -99,6 +99,20 @@ class RuleSetRequest(Given):
     potential_matches: JsonObject | None = None
     is_active: bool | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _only_known_with_passes(cls, value: Any) -> Any:
+        """Older clients may send whatever they like; who writes passes knows this interface."""
+        if not isinstance(value, dict) or not value.get("passes"):
+            return value
+        given: dict[str, Any] = value
+        names = [field.alias or name for name, field in cls.model_fields.items()]
+        shown = [field.alias or name for name, field in RuleSet.model_fields.items()]
+        unknown = ", ".join(f"'{name}'" for name in given if name not in {*names, *shown})
+        if unknown:
+            raise ValueError(f"unknown option {unknown}; available: {', '.join(names)}")
+        return given
+
 
 class TestRequest(Given):
     sample_size: int

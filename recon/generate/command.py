@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from recon.artifacts import OutUnusable
+
 if TYPE_CHECKING:
     from recon.generate.records import Generated
 
@@ -75,7 +77,10 @@ def generate_command(
         currencies=currencies,
         batch_size=batch_size,
     )
-    paths = generated.write(out, file_format)
+    try:
+        paths = generated.write(out, file_format)
+    except OSError as error:
+        raise OutUnusable(out, error) from error
     _print_summary(generated, paths)
 
 

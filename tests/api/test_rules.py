@@ -122,6 +122,9 @@ def test_unknown_match_types_and_options_name_the_valid_ones(rest: Rest) -> None
     assert any("UPPER" in text for text in answer["data"].values()), answer
     answer = rest.call("POST", "/rules", status=400, json={"name": "R", "severities": {"MISSING": "HIGH"}})
     assert "MISSING_TARGET" in answer["message"]
+    misspelt = {"name": "R", "passes": [{"keys": [{"sourceField": "a"}]}], "severites": {}}
+    answer = rest.call("POST", "/rules", status=400, json=misspelt)
+    assert "unknown option 'severites'; available: name, " in str(answer), answer
     assert len(rest.call("GET", "/rules")) == before
     good = {"name": "p", "keys": [{"sourceField": "a", "transforms": ["TRIM", "UPPER"]}]}
     written = {

@@ -402,3 +402,8 @@ def test_the_command_says_what_is_wrong(
     assert arguments[0].removeprefix("--") in errors
     assert "Traceback" not in errors
     assert not (tmp_path / "out").exists()
+
+
+def test_no_place_for_the_files(capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, error = run(capsys, "generate", "--rows", "10", "--out", "/proc/nowhere")
+    assert (code, error) == (2, "Error: Can't write to /proc/nowhere: No such file or directory\n")

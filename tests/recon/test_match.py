@@ -95,6 +95,30 @@ def test_rules_from_a_file(files: tuple[Path, Path], tmp_path: Path) -> None:
     assert "5 exceptions" in done.stdout
 
 
+def test_rules_as_the_server_gives_them(files: tuple[Path, Path], tmp_path: Path) -> None:
+    rules = tmp_path / "rules.json"
+    key = {
+        "id": 1,
+        "sourceField": "order",
+        "targetField": "ref",
+        "isKeyField": True,
+        "confidence": 1.0,
+        "transform": None,
+    }
+    amount = {"id": 2, "sourceField": "amount", "targetField": "credited", "isKey": False, "transformConfig": None}
+    rule = {"id": 1, "name": "r", "sourceField": "amount", "targetField": "credited", "matchType": "RANGE"}
+    rule |= {"threshold": 1000, "tolerance": None, "isActive": True, "description": None, "config": None}
+    written = {"id": 7, "name": "n", "version": 3, "active": True, "passes": None, "createdAt": "2026-01-01T00:00:00Z"}
+    rules.write_text(json.dumps(written | {"fieldMappings": [key, amount], "matchingRules": [rule]}))
+    tolerant = recon(*files, "--rules", rules)
+    assert tolerant.returncode == 0, tolerant.stderr
+    assert "VALUE_MISMATCH" not in tolerant.stdout
+    rules.write_text(
+        json.dumps(written | {"fieldMappings": [key, amount], "matchingRules": [rule | {"isActive": False}]})
+    )
+    assert "VALUE_MISMATCH" in recon(*files, "--rules", rules).stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -127,6 +151,17 @@ def test_what_is_wrong_is_said_with_what_there_is(files: tuple[Path, Path], argu
         ("rules.json", "{", "rules.json is not JSON"),
         ("rules.json", "[]", "rules.json has no rule set: a JSON object is expected"),
         ("rules.json", '{"name": "n"}', "Rule set must have at least one key field"),
+        (
+            "rules.json",
+            '{"pases": []}',
+            "unknown option 'pases'; available: name, fieldMappings, matchingRules, passes,",
+        ),
+        ("rules.json", '{"fieldMappings": [{"isKye": true}]}', "fieldMappings[0]: unknown option 'isKye'; available: "),
+        (
+            "rules.json",
+            '{"matchingRules": [{"tolerence": 1}]}',
+            "matchingRules[0]: unknown option 'tolerence'; available: ",
+        ),
         ("rules.json", '{"passes": [{"keys": []}]}', "passes[0]: a pass needs at least one key, or a condition"),
     ],
 )

@@ -120,3 +120,11 @@ def test_no_key(tmp_path: Path) -> None:
     refused = recon("suggest", tmp_path / "a.csv", tmp_path / "c.pdf")
     assert refused.returncode == 2
     assert "Unsupported file type: c.pdf" in refused.stderr
+
+
+def test_no_place_for_the_rule_set(tmp_path: Path) -> None:
+    path = tmp_path / "one.csv"
+    path.write_text("id\n" + "".join(f"{number}\n" for number in range(50)))
+    done = recon("suggest", path, path, "--out", tmp_path / "nowhere" / "rules.json")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("Error: Can't write to ")
