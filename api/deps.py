@@ -34,7 +34,7 @@ class Services:
         database = Database.from_settings(settings)
         gateway = EngineGateway(settings)
         registrar = Registrar(database, gateway)
-        launcher = Launcher(database, gateway, registrar)
+        launcher = Launcher(settings, database, gateway, registrar)
         return cls(settings, database, Storage.from_settings(settings), gateway, registrar, launcher, Vault(settings))
 
 

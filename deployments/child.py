@@ -31,6 +31,8 @@ from prefect.logging.loggers import flow_run_logger
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY
 from prefect.states import Crashed
 
+from deployments.nursery import share_forkserver
+
 CANCEL, STOP = b"cancel", b"stop"
 """The worker's orders: end as cancelled; end."""
 
@@ -68,6 +70,7 @@ def settle_in() -> None:
 
 
 def _become(control: Connection, flow_run_id: UUID, env: Mapping[str, str]) -> None:
+    share_forkserver()
     os.setpgid(0, 0)  # killed with everything it starts; a Ctrl-C in the terminal is the worker's
     os.environ.update(env)
     if any(_inherited.get(name) != value for name, value in env.items() if _is_setting(name)):

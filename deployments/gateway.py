@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -12,6 +14,7 @@ import httpx
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.client.schemas.objects import State, StateType
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.settings import temporary_settings
 from prefect.states import Cancelling
@@ -30,6 +33,21 @@ BUSY_DELAYS = (0.05, 0.1, 0.2, 0.4, 0.8)
 """Seconds before a busy engine is asked again."""
 
 Answer = TypeVar("Answer")
+
+
+ENGINE_OVER = frozenset({"COMPLETED", "FAILED", "CRASHED", "CANCELLED"})
+
+
+@dataclass(frozen=True)
+class EngineState:
+    """A state as the engine has it: its type (SCHEDULED, RUNNING, CRASHED, …), its name where that is another, and since when."""
+
+    type: str
+    name: str | None = None
+    since: datetime | None = None
+
+    def older_than(self, seconds: float, now: datetime) -> bool:
+        return self.since is not None and self.since < now - timedelta(seconds=seconds)
 
 
 class EngineGateway:
@@ -93,11 +111,21 @@ class EngineGateway:
         with suppress(ObjectNotFound):
             _ask(lambda: self._client.set_flow_run_state(engine_run_id, Cancelling()))
 
-    def states(self, engine_run_ids: Sequence[str]) -> dict[str, str]:
-        """The state types (SCHEDULED, RUNNING, CRASHED, …) of the engine runs that the engine knows."""
+    def end(self, engine_run_id: str, how: EngineState, message: str) -> None:
+        """Makes the engine's record say that a run is over, whatever it says now. An unknown one is left alone."""
+        state = State(type=StateType(how.type), name=how.name, message=message)
+        with suppress(ObjectNotFound):
+            _ask(lambda: self._client.set_flow_run_state(engine_run_id, state, force=True))
+
+    def states(self, engine_run_ids: Sequence[str]) -> dict[str, EngineState]:
+        """The states of those engine runs that the engine knows; at most 200 can be asked for."""
         wanted = FlowRunFilter(id=FlowRunFilterId(any_=[UUID(one) for one in engine_run_ids]))
         found = _ask(lambda: self._client.read_flow_runs(flow_run_filter=wanted))
-        return {str(one.id): str(one.state_type.value) for one in found if one.state_type is not None}
+        return {
+            str(one.id): EngineState(str(one.state.type.value), one.state.name, one.state.timestamp)
+            for one in found
+            if one.state is not None
+        }
 
     def _ensure_pool(self) -> None:
         try:

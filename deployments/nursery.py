@@ -9,7 +9,7 @@ import signal
 import sys
 import types
 from collections.abc import Callable, Iterator
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 from typing import Any, cast
@@ -72,7 +72,7 @@ class Nursery:
 
     def open(self) -> psutil.Process:
         """Starts the forkserver, which imports on its own while the caller goes on."""
-        with _no_main_module():
+        with without_main_module():
             forkserver.ensure_running()
         return psutil.Process(forkserver._forkserver._forkserver_pid)  # pyright: ignore
 
@@ -90,7 +90,7 @@ class Nursery:
         here, there = self._context.Pipe()
         process = self._context.Process(target=target, args=(there, *args))
         try:
-            with _no_main_module():
+            with without_main_module():
                 process.start()
         except BaseException:
             here.close()
@@ -102,9 +102,14 @@ class Nursery:
     def _prove(self) -> None:
         """A first child can't be forked before everything is loaded."""
         process = self._context.Process(target=os.getpid)
-        with _no_main_module():
+        with without_main_module():
             process.start()
         process.join()
+
+
+def share_forkserver() -> None:
+    """Lets a child of the forkserver have processes forked by it, too; the standard library would start another one for it."""
+    forkserver._forkserver.ensure_running = resource_tracker.ensure_running  # pyright: ignore
 
 
 def _alive(process: psutil.Process) -> bool:
@@ -115,7 +120,7 @@ def _alive(process: psutil.Process) -> bool:
 
 
 @contextlib.contextmanager
-def _no_main_module() -> Iterator[None]:
+def without_main_module() -> Iterator[None]:
     """Keeps multiprocessing from importing our `__main__` again in every child: it is a command (`prefect`, or pytest)."""
     main = sys.modules["__main__"]
     sys.modules["__main__"] = types.ModuleType("__main__")

@@ -2,40 +2,47 @@
 
 from __future__ import annotations
 
+import logging
+from dataclasses import dataclass
 from typing import Any
 
 from prefect import Flow, flow
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.context import FlowRunContext
 from prefect.states import Cancelled, Completed, Failed
-from sqlmodel import col, select
+from sqlmodel import Session
 
+from deployments.launch import Launcher
 from flows.compiler import compile_run
+from flows.pulse import Pulse
 from flows.starting import own_run
+from flows.step import AttemptFenced
 from flows.workplace import Workplace, process_workplace
-from models import runs
+from models import recovery, turns
 from models.base import utc_now
 from models.errors import PlanInvalid
-from models.lifecycle import RunStatus
-from models.recovery import close_lost_run
+from models.lifecycle import RUN_TERMINAL, RunStatus
 from models.runs import StreamRun
 from models.starts import NotStarted
 
+log = logging.getLogger(__name__)
 
-def close_what_died(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:  # noqa: ARG001 - Prefect calls it by keyword
-    """Ends the rows of a run whose engine run crashed or failed outside our own code."""
-    with process_workplace().database.write() as session:
-        run = session.exec(select(StreamRun).where(col(StreamRun.engine_run_id) == str(flow_run.id))).one_or_none()
-        if run is not None:
-            close_lost_run(session, run.id, f"The engine ended the run: {state.name}")
+
+def note_the_end(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:  # noqa: ARG001 - Prefect calls it by keyword
+    """Has a run continued whose engine run crashed or failed outside our own code, and cancelled if that was cancelled."""
+    place, engine_run_id = process_workplace(), str(flow_run.id)
+    if place.reading(lambda session: recovery.run_of(session, engine_run_id)) is None:
+        return
+    with Launcher.of_process(place.settings, place.database) as launcher:
+        launcher.engine_ended(engine_run_id, cancelled=state.is_cancelled() or state.is_cancelling(), how=state.name)
 
 
 @flow(
     name="recon-stream",
     persist_result=False,
-    on_crashed=[close_what_died],
-    on_failure=[close_what_died],
-    on_cancellation=[close_what_died],
+    on_crashed=[note_the_end],
+    on_failure=[note_the_end],
+    on_cancellation=[note_the_end],
 )
 def run_stream(
     stream_id: int | None = None, run_id: int | None = None, trigger: dict[str, Any] | None = None
@@ -49,45 +56,75 @@ def run_stream(
     context = FlowRunContext.get()
     if context is None or context.flow_run is None:
         raise PlanInvalid("The flow needs an engine run", code="ENGINE_RUN_MISSING")
+    flow_run, engine_run_id = context.flow_run, str(context.flow_run.id)
     try:
-        run = _claim(place, stream_id, run_id, context.flow_run, trigger)
+        claimed = place.writing(lambda session: _claim(session, stream_id, run_id, flow_run, trigger))
     except NotStarted as reason:
+        log.warning("no run was created: %s", reason.message)
         return Completed(name="Skipped", message=reason.message)
-    if run is None:
-        return Cancelled(message="The run was ended before it started")
-    end = compile_run(place, run).execute(place)
-    with place.database.read() as session:
-        message = session.get_one(StreamRun, run.id).error_message
-    return _state(end, message)
+    if claimed.waits_for is not None:
+        return Completed(
+            name="Queued",
+            message=f"Run {claimed.run.id} waits for run {claimed.waits_for}; another engine run executes it then",
+        )
+    if claimed.mine:
+        try:
+            with Pulse(place, claimed.run.id, engine_run_id):
+                compile_run(place, claimed.run).execute(place)
+        except AttemptFenced:
+            if place.reading(lambda session: recovery.holds(session, claimed.run.id, engine_run_id)):
+                raise
+        _wake_the_next(place, claimed.run.stream_id)
+    return _state(place.reading(lambda session: session.get_one(StreamRun, claimed.run.id)))
+
+
+@dataclass(frozen=True)
+class _Claim:
+    """The run, whether it is this engine run's to execute, and the run that it has to wait for."""
+
+    run: StreamRun
+    mine: bool = False
+    waits_for: int | None = None
 
 
 def _claim(
-    place: Workplace, stream_id: int | None, run_id: int | None, flow_run: FlowRun, trigger: dict[str, Any] | None
-) -> StreamRun | None:
-    """Moves the run to RUNNING; None if it has ended already."""
-    with place.database.write() as session:
-        if run_id is None:
-            if stream_id is None:
-                raise PlanInvalid("The flow needs a stream_id or a run_id", code="RUN_PARAMETERS_MISSING")
-            run = own_run(session, stream_id, flow_run, trigger)
-        else:
-            run = session.get_one(StreamRun, run_id)
-            run.engine_run_id = str(flow_run.id)
-            session.add(run)
-        session.flush()
-        if run.status == RunStatus.PENDING:
-            runs.move(session, run.id, RunStatus.RUNNING, started_at=utc_now())
-        session.refresh(run)
-        return run if run.status == RunStatus.RUNNING else None
+    session: Session, stream_id: int | None, run_id: int | None, flow_run: FlowRun, trigger: dict[str, Any] | None
+) -> _Claim:
+    if run_id is not None:
+        run = session.get_one(StreamRun, run_id)
+    elif stream_id is not None:
+        run = own_run(session, stream_id, flow_run, trigger)
+    else:
+        raise PlanInvalid("The flow needs a stream_id or a run_id", code="RUN_PARAMETERS_MISSING")
+    older = turns.waits_for(session, run)
+    if older is not None:
+        turns.put_back(session, run)
+        return _Claim(run, waits_for=older)
+    mine = recovery.claim(session, run.id, str(flow_run.id))
+    session.refresh(run)
+    return _Claim(run, mine)
 
 
-def _state(end: RunStatus, message: str | None) -> State[Any]:
-    match end:
+def _wake_the_next(place: Workplace, stream_id: int) -> None:
+    """Hands the run whose turn it is now to the engine; the sweep would do it some seconds later."""
+    try:
+        if place.reading(lambda session: turns.due(session, utc_now(), stream_id=stream_id)):
+            with Launcher.of_process(place.settings, place.database) as launcher:
+                launcher.submit_next(stream_id)
+    except Exception:
+        log.warning("the next run of stream %s is left to the sweep", stream_id, exc_info=True)
+
+
+def _state(run: StreamRun) -> State[Any]:
+    """What the engine is told; a run that is still open goes on in another engine run."""
+    if RunStatus(run.status) not in RUN_TERMINAL:
+        return Cancelled(message=f"Another engine run goes on with run {run.id}")
+    match run.status:
         case RunStatus.COMPLETED:
             return Completed(message="All steps completed")
         case RunStatus.PARTIAL_FAILED:
-            return Completed(name="PartialFailed", message=message or "Some steps failed")
+            return Completed(name="PartialFailed", message=run.error_message or "Some steps failed")
         case RunStatus.CANCELED:
-            return Cancelled(message=message or "Canceled")
+            return Cancelled(message=run.error_message or "Canceled")
         case _:
-            return Failed(message=message or "A step failed")
+            return Failed(message=run.error_message or "A step failed")

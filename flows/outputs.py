@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import polars as pl
@@ -91,38 +92,50 @@ def commit(
     published: list[Published],
 ) -> bool:
     """Makes the attempt's result true in one transaction. False, and nothing written, if the attempt no longer holds the step."""
+    return place.writing(partial(_commit, run, step_run, attempt_key, inputs, outcome, published))
+
+
+def _commit(
+    run: StreamRun,
+    step_run: StepRun,
+    attempt_key: str,
+    inputs: dict[str, ResolvedInput],
+    outcome: Outcome | LargeOutcome,
+    published: list[Published],
+    session: Session,
+) -> bool:
     counted = outcome.statistics
     now = utc_now()
-    with place.database.write() as session:
-        held = runs.move_step(
-            session,
-            step_run.id,
-            StepRunStatus.COMPLETED,
-            held_by=attempt_key,
-            progress=100,
-            completed_at=now,
-            matched_records=counted.matched_records,
-            exception_count=counted.exception_count,
-        )
-        if not held:
-            session.rollback()
-            return False
-        _record_inputs(session, run, step_run, inputs)
-        _record_artifacts(session, run, step_run, published)
-        reconciliation = session.get_one(Reconciliation, step_run.reconciliation_id)
-        reconciliation.source_file_id = inputs["source"].file.id
-        reconciliation.target_file_id = inputs["target"].file.id
-        reconciliation.total_source_records = counted.total_source_records
-        reconciliation.total_target_records = counted.total_target_records
-        reconciliation.matched_records = counted.matched_records
-        reconciliation.unmatched_source_records = counted.unmatched_source_records
-        reconciliation.unmatched_target_records = counted.unmatched_target_records
-        reconciliation.exception_count = counted.exception_count
-        reconciliation.match_rate = counted.match_rate
-        reconciliation.updated_at = now
-        session.add(reconciliation)
-        for rows in _break_rows(outcome.breaks.lazy(), run, step_run):
-            breaks.insert(session, rows)
+    held = runs.move_step(
+        session,
+        step_run.id,
+        StepRunStatus.COMPLETED,
+        held_by=attempt_key,
+        progress=100,
+        completed_at=now,
+        matched_records=counted.matched_records,
+        exception_count=counted.exception_count,
+    )
+    if not held:
+        there = session.get_one(StepRun, step_run.id, populate_existing=True)
+        # It is this attempt's own commit if its answer was lost on the way.
+        return there.status == StepRunStatus.COMPLETED and there.attempt_key == attempt_key
+    _record_inputs(session, run, step_run, inputs)
+    _record_artifacts(session, run, step_run, published)
+    reconciliation = session.get_one(Reconciliation, step_run.reconciliation_id)
+    reconciliation.source_file_id = inputs["source"].file.id
+    reconciliation.target_file_id = inputs["target"].file.id
+    reconciliation.total_source_records = counted.total_source_records
+    reconciliation.total_target_records = counted.total_target_records
+    reconciliation.matched_records = counted.matched_records
+    reconciliation.unmatched_source_records = counted.unmatched_source_records
+    reconciliation.unmatched_target_records = counted.unmatched_target_records
+    reconciliation.exception_count = counted.exception_count
+    reconciliation.match_rate = counted.match_rate
+    reconciliation.updated_at = now
+    session.add(reconciliation)
+    for rows in _break_rows(outcome.breaks.lazy(), run, step_run):
+        breaks.insert(session, rows)
     return True
 
 

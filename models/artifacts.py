@@ -33,6 +33,7 @@ class LineageEventType(StrEnum):
     INPUT_READ = "INPUT_READ"
     ARTIFACT_PUBLISHED = "ARTIFACT_PUBLISHED"
     ARTIFACT_READ = "ARTIFACT_READ"
+    STEP_CARRIED = "STEP_CARRIED"
 
 
 class Artifact(SQLModel, table=True):
@@ -55,7 +56,9 @@ class Artifact(SQLModel, table=True):
 
 
 class LineageEvent(SQLModel, table=True):
-    """One fact: an input read by a step run, an artifact published by one, or an artifact of one read by another."""
+    """One fact: an input read by a step run, an artifact published by one, an artifact of one read by another, or a step run
+    that stands for one of an earlier run, which the run continues.
+    """
 
     __tablename__ = "lineage_events"  # pyright: ignore[reportAssignmentType]
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlmodel import Session
 
 from models.errors import DependencyDown
@@ -18,6 +19,15 @@ from models.settings import Settings
 
 BUSY_SECONDS = 30
 """How long a SQLite writer waits for another one."""
+
+NETWORK_LIMITS = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 3,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,
+}
+"""How soon PostgreSQL's client takes a silent server for gone: the last in milliseconds, the others in seconds."""
 
 
 class Database:
@@ -73,7 +83,11 @@ def migrate(settings: Settings) -> None:
 def _reachable() -> Iterator[None]:
     try:
         yield
-    except OperationalError as error:
+    except PoolTimeout as error:
+        raise DependencyDown("The database does not answer: no connection became free") from error
+    except DBAPIError as error:
+        if not (isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated):
+            raise
         raise DependencyDown(f"The database does not answer: {type(error.orig).__name__}") from error
 
 
@@ -86,7 +100,8 @@ def driven_url(url: str) -> URL:
 def _engine(url: str) -> Engine:
     parsed = driven_url(url)
     if parsed.get_backend_name() != "sqlite":
-        return create_engine(parsed, pool_pre_ping=True, pool_size=10, max_overflow=20)
+        options = {name: value for name, value in NETWORK_LIMITS.items() if name not in parsed.query}
+        return create_engine(parsed, pool_pre_ping=True, pool_size=10, max_overflow=20, connect_args=options)
     engine = create_engine(parsed, connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False}, pool_size=20)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)

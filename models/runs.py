@@ -11,10 +11,11 @@ from sqlalchemy import UniqueConstraint, func, update
 from sqlalchemy import select as select_columns
 from sqlmodel import Field, Session, SQLModel, col, select
 
-from models.artifacts import Artifact
+from models.artifacts import Artifact, LineageEvent, LineageEventType
 from models.base import big_integer, json_column, primary_key, reference, time_column, utc_now
-from models.errors import NotFound
+from models.errors import Conflict, NotFound
 from models.lifecycle import (
+    RUN_OPEN,
     STEP_OPEN,
     RunStatus,
     StepRunStatus,
@@ -24,16 +25,24 @@ from models.lifecycle import (
 )
 from models.reconciliations import Origin, Reconciliation
 from models.rules import StoredRuleSet
-from models.streams import Step, Stream, StreamInputType, TriggerType, steps_of
+from models.streams import Concurrency, Step, Stream, StreamInputType, TriggerType, steps_of
 
 
 class StreamRun(SQLModel, table=True):
     """One execution of one definition version with pinned rule set versions.
 
+<<<<<<< HEAD
     `engine_run_id` is the engine run that may execute it now, the `submission`-th; it never leaves the server. `restarts`
     counts the engine runs that were lost since a step last began. `heartbeat_at` says when the executing process was last
     seen, `engine_over` that the engine's own record was seen ended after ours. `event_id` names the event or the fire time
     that asked for the run, `resumed_from` the run that this one continues.
+=======
+    `engine_run_id` is the engine run that may execute it now, the `submission`-th; it never leaves the server. `submit_at`
+    says from when on the run may be handed to the engine, where it has none. `restarts` counts the engine runs that were lost
+    since a step last completed. `heartbeat_at` says when the executing process was last seen (null: none has begun),
+    `engine_over` that the engine's own record was seen ended after ours. `event_id` is that of the event that asked for the
+    run, `resumed_from` the run that this one continues.
+>>>>>>> e1194a2 (Runs are claimed, give signs of life, and go on in another engine run when one is lost)
     """
 
     __tablename__ = "runs"  # pyright: ignore[reportAssignmentType]
@@ -71,6 +80,7 @@ class StreamRun(SQLModel, table=True):
 class StepRun(SQLModel, table=True):
     """One step of one run. `attempt_no` counts from 1; `progress` is 0..100.
 
+    `lost_attempts` are those that ended with their process: they don't count as retries.
     `carried_from` is the step run of an earlier run that completed this step: its artifacts are this one's.
     """
 
@@ -83,6 +93,7 @@ class StepRun(SQLModel, table=True):
     step_order: int
     status: str = Field(default=StepRunStatus.PENDING)
     attempt_no: int = 1
+    lost_attempts: int = 0
     attempt_key: str | None = None
     carried_from: int | None = reference("step_runs.id", nullable=True)
     progress: int = 0
@@ -145,19 +156,24 @@ def create(
     request_digest: str | None = None,
     event_id: str | None = None,
     reconciliation: Reconciliation | None = None,
+    resumed: StreamRun | None = None,
 ) -> StreamRun:
     """Writes a PENDING run with its step runs and their reconciliations, pinned to the versions of this moment.
 
-    `reconciliation` is given for an implicit one-step stream: the legacy record that the step run stands behind.
+    `reconciliation` is given for an implicit one-step stream: the legacy record that the step run stands behind; such a run
+    is not submitted before it is started. `resumed` is an ended run whose definition version is taken and whose completed
+    steps are carried over. Raises Conflict (RUN_ACTIVE) where the stream's policy is SKIP and a run of it is open.
     """
-    steps = steps_of(session, stream.id, stream.definition_version)
+    admit(session, stream)
+    version = stream.definition_version if resumed is None else resumed.definition_version
+    steps = steps_of(session, stream.id, version)
     rule_sets = select(StoredRuleSet.id, StoredRuleSet.version).where(
         col(StoredRuleSet.id).in_([step.rule_set_id for step in steps])
     )
     run = StreamRun(
         organization_id=stream.organization_id,
         stream_id=stream.id,
-        definition_version=stream.definition_version,
+        definition_version=version,
         rule_set_versions={str(one): version for one, version in session.exec(rule_sets).all()},
         trigger_type=trigger_type,
         trigger_metadata=trigger_metadata,
@@ -165,10 +181,19 @@ def create(
         idempotency_key=idempotency_key,
         request_digest=request_digest,
         event_id=event_id,
+<<<<<<< HEAD
+=======
+        resumed_from=None if resumed is None else resumed.id,
+        submit_at=utc_now() if reconciliation is None else None,
+>>>>>>> e1194a2 (Runs are claimed, give signs of life, and go on in another engine run when one is lost)
     )
     session.add(run)
     session.flush()
+    carried = {} if resumed is None else _completed(session, resumed.id)
     for step in steps:
+        if step.step_order in carried:
+            _carry(session, run, carried[step.step_order])
+            continue
         behind = reconciliation or _reconciliation(session, stream, run, step)
         step_run = StepRun(run_id=run.id, step_id=step.id, step_order=step.step_order, reconciliation_id=behind.id)
         session.add(step_run)
@@ -176,6 +201,46 @@ def create(
         behind.step_run_id = step_run.id
         session.add(behind)
     return run
+
+
+def admit(session: Session, stream: Stream) -> None:
+    """Takes the stream for this transaction, so that its runs are created one after another.
+
+    Raises Conflict (RUN_ACTIVE) where the stream's policy is SKIP and a run of it is open.
+    """
+    session.exec(select(Stream.id).where(col(Stream.id) == stream.id).with_for_update()).one()
+    if stream.concurrency is not Concurrency.SKIP:
+        return
+    mine = (col(StreamRun.stream_id) == stream.id, col(StreamRun.status).in_(RUN_OPEN))
+    active = session.exec(select(StreamRun).where(*mine).order_by(col(StreamRun.id)).limit(1)).first()
+    if active is not None:
+        raise Conflict(
+            f"Run {active.id} of stream {stream.id} '{stream.name}' is {active.status}, and the stream's concurrency is "
+            "SKIP: no other run is created before it has ended",
+            code="RUN_ACTIVE",
+            run_id=active.id,
+        )
+
+
+def _completed(session: Session, run_id: int) -> dict[int, StepRun]:
+    mine = (col(StepRun.run_id) == run_id, col(StepRun.status) == StepRunStatus.COMPLETED)
+    return {one.step_order: one for one in session.exec(select(StepRun).where(*mine)).all()}
+
+
+def _carry(session: Session, run: StreamRun, done: StepRun) -> None:
+    """A step run that is done already: its artifacts and its reconciliation stay those of the step run that did it."""
+    facts = done.model_dump(exclude={"id", "run_id", "attempt_key", "carried_from", "created_at", "updated_at"})
+    carried = StepRun(**facts, run_id=run.id, carried_from=done.carried_from or done.id)
+    session.add(carried)
+    session.flush()
+    session.add(
+        LineageEvent(
+            run_id=run.id,
+            event_type=LineageEventType.STEP_CARRIED,
+            upstream_step_run_id=carried.carried_from,
+            downstream_step_run_id=carried.id,
+        )
+    )
 
 
 def _reconciliation(session: Session, stream: Stream, run: StreamRun, step: Step) -> Reconciliation:
@@ -285,6 +350,19 @@ def note_step_started(session: Session, run_id: int, step_order: int) -> None:
         .where(col(StreamRun.id) == run_id, col(StreamRun.current_step_order) < step_order)
         .values(current_step_order=step_order, updated_at=utc_now())
     )
+
+
+def note_step_completed(session: Session, run_id: int) -> None:
+    """The run got on: the engine runs that it lost before no longer count."""
+    session.execute(
+        update(StreamRun).where(col(StreamRun.id) == run_id, col(StreamRun.restarts) > 0).values(restarts=0)
+    )
+
+
+def artifact_owners(session: Session, run_id: int) -> dict[int, int]:
+    """The step runs that hold the artifacts of a run's steps, by step order: its own, or those they were carried from."""
+    chosen = select(StepRun.step_order, StepRun.id, StepRun.carried_from).where(col(StepRun.run_id) == run_id)
+    return {order: carried_from or own for order, own, carried_from in session.exec(chosen).all()}
 
 
 def artifact_files(session: Session, step_run_id: int) -> dict[str, int]:

@@ -72,6 +72,7 @@ class Settings(BaseSettings):
         default=1.0, gt=0, description="delay before the first retry of a step; doubles each time"
     )
     retry_ceiling: float = Field(default=60.0, gt=0)
+<<<<<<< HEAD
     secret_key: SecretStr | None = Field(
         default=None, description="seals secrets of data sources; default: made once and kept in the data directory"
     )
@@ -79,6 +80,24 @@ class Settings(BaseSettings):
         default=None,
         description="hosts and paths, as patterns, that data sources may connect to; default: all while the API listens on "
         "this machine only, nothing otherwise",
+=======
+    step_parallelism: int = Field(default=4, gt=0, description="steps of one run that are executed at the same time")
+    run_restarts: int = Field(
+        default=5,
+        ge=0,
+        description="engine runs that a run may lose in a row before it is FAILED; a completed step resets it",
+    )
+    heartbeat: float = Field(default=5.0, gt=0, description="how often a running process says that it lives")
+    lost_after: float = Field(default=30.0, gt=0, description="without a sign of life a run is continued elsewhere")
+    engine_start: float = Field(
+        default=30.0, gt=0, description="how long an engine run that a worker has taken may need to begin"
+    )
+    database_patience: float = Field(
+        default=600.0, ge=0, description="how long a run waits for a database that is away before it gives up"
+    )
+    orphan_grace: float = Field(
+        default=3600.0, gt=0, description="how old a blob without a record has to be before it is deleted"
+>>>>>>> e1194a2 (Runs are claimed, give signs of life, and go on in another engine run when one is lost)
     )
     streams_enabled: bool = True
     cors_origins: list[str] = ["http://localhost:5173", "http://localhost:3000"]

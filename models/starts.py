@@ -10,8 +10,8 @@ from sqlmodel import Session, col, select
 
 from matching.errors import ReconError
 from models import runs
-from models.base import utc_now
 from models.cron import fires_at, parse_cron
+from models.errors import Conflict
 from models.lifecycle import StreamStatus
 from models.runs import StreamRun
 from models.streams import Stream, TriggerType
@@ -75,22 +75,25 @@ def known(session: Session, stream_id: int, key: str) -> StreamRun | None:
 def begun(
     session: Session, stream: Stream, start: Start, *, engine_run_id: str | None = None
 ) -> tuple[StreamRun, bool]:
-    """The run of an occasion, and whether it is new. The stream is held until the transaction ends."""
+    """The run of an occasion, and whether it is new. The stream is held until the transaction ends.
+
+    Raises NotStarted where the stream's runs may not overlap, and one is open.
+    """
     session.exec(select(Stream.id).where(col(Stream.id) == stream.id).with_for_update()).one()
     found = known(session, stream.id, start.key)
     if found is not None:
         return found, False
-    run = runs.create(
-        session,
-        stream,
-        trigger_type=start.trigger_type,
-        trigger_metadata=start.metadata,
-        engine_run_id=engine_run_id,
-        event_id=start.key,
-    )
-    if engine_run_id is None:
-        run.submit_at = utc_now()
-        session.add(run)
+    try:
+        run = runs.create(
+            session,
+            stream,
+            trigger_type=start.trigger_type,
+            trigger_metadata=start.metadata,
+            engine_run_id=engine_run_id,
+            event_id=start.key,
+        )
+    except Conflict as active:
+        raise NotStarted(active.message) from active
     return run, True
 
 

@@ -31,6 +31,14 @@ class TriggerType(StrEnum):
     EVENT = "EVENT"
 
 
+class Concurrency(StrEnum):
+    """What a new run does while another one of its stream is open: wait for its turn, run beside it, or not come to be."""
+
+    QUEUE = "QUEUE"
+    ALLOW = "ALLOW"
+    SKIP = "SKIP"
+
+
 class Domain(StrEnum):
     BANKING = "BANKING"
     TRADING = "TRADING"
@@ -69,6 +77,13 @@ class Stream(SQLModel, table=True):
     created_at: datetime = time_column()
     updated_at: datetime = time_column()
 
+    @property
+    def concurrency(self) -> Concurrency:
+        """Legacy reconciliations, whose streams are implicit, never wait for one another."""
+        if self.implicit:
+            return Concurrency.ALLOW
+        return Concurrency((self.trigger_config or {}).get("concurrency", Concurrency.QUEUE))
+
 
 class Step(SQLModel, table=True):
     """One step of one definition version. `source_input`, `target_input` and `config` are the JSON as given."""
@@ -99,6 +114,12 @@ class Step(SQLModel, table=True):
     def max_retries(self) -> int:
         """Retries after the first attempt."""
         return int((self.config or {}).get("maxRetries", 0))
+
+    @property
+    def timeout(self) -> float | None:
+        """Seconds that one attempt may take; None for as long as it needs."""
+        given = (self.config or {}).get("timeoutSeconds")
+        return None if given is None else float(given)
 
     @property
     def named_parts(self) -> str:

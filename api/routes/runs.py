@@ -8,7 +8,7 @@ from fastapi import APIRouter, Response
 
 from api.deps import Org, RecordId, Use
 from api.envelope import Envelope, PageOf, PagingQuery, Wire, ok
-from models import artifacts, runs
+from models import artifacts, resuming, runs
 from models.artifacts import Artifact
 from models.base import utc_now
 from models.errors import Conflict
@@ -34,6 +34,7 @@ class RunDetail(Wire):
     current_step_order: int
     metrics: Metrics
     error_message: str | None
+    resumed_from: int | None
     started_at: datetime | None
     completed_at: datetime | None
     created_at: datetime
@@ -63,6 +64,14 @@ class ArtifactDetail(Wire):
     row_count: int
     checksum: str
     download_url: str
+    created_at: datetime
+
+
+class ResumedRun(Wire):
+    run_id: int
+    stream_id: int
+    status: str
+    resumed_from: int | None
     created_at: datetime
 
 
@@ -113,7 +122,7 @@ def artifacts_of(use: Use, org: Org, stepRunId: RecordId, paging: PagingQuery) -
     """What a completed step run left; nothing before it completed."""
     with use.database.read() as session:
         step_run = runs.get_step_run(session, org, stepRunId)
-        rows, total = artifacts.of_step_run(session, step_run.id, **paging.window)
+        rows, total = artifacts.of_step_run(session, step_run.carried_from or step_run.id, **paging.window)
     return paging.answer(rows, total, lambda row: _artifact(*row))
 
 
@@ -133,3 +142,14 @@ def cancel(use: Use, org: Org, runId: RecordId) -> Response:  # noqa: N803
         session.refresh(run)
     use.launcher.stop(run)
     return ok(CanceledRun(run_id=run.id, status=RunStatus.CANCELED, completed_at=at), "Stream run canceled")
+
+
+@routes.post("/stream-runs/{runId}/resume", status_code=201, response_model=Envelope[ResumedRun])
+def resume(use: Use, org: Org, runId: RecordId) -> Response:  # noqa: N803
+    """Continues a FAILED or PARTIAL_FAILED run as a new one: completed steps are carried over, the others executed."""
+    with use.database.write() as session:
+        run, made = resuming.resume(session, org, runId)
+    if made:
+        use.launcher.submit(run.id)
+    facts = run.model_dump(include=set(ResumedRun.model_fields))
+    return ok(ResumedRun(run_id=run.id, **facts), "Stream run resumed", status=201)

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Header, Response
-from pydantic import ConfigDict, Field, StrictBool, StrictInt, field_validator, model_validator
+from pydantic import ConfigDict, Field, StrictBool, StrictFloat, StrictInt, field_validator, model_validator
 from pydantic_core import to_json
 from sqlmodel import col, select
 
@@ -18,7 +18,6 @@ from api.routes.runs import RunDetail, shape_run
 from api.wire import Given, JsonObject, Name, Text, keepable_json
 from matching.spec import Severities
 from models import definitions, plan, runs, streams
-from models.base import utc_now
 from models.definitions import StepDraft
 from models.errors import Conflict
 from models.runs import StreamRun
@@ -27,6 +26,8 @@ from models.streams import Domain, Step, Stream, StreamInputType, TriggerType
 routes = APIRouter(prefix="/streams", tags=["streams"])
 
 MOST_RETRIES = 100
+LONGEST_TIMEOUT = 7 * 24 * 3600
+"""Seconds."""
 
 
 class StepInput(Given):
@@ -50,6 +51,7 @@ class StepConfig(Given):
 
     continue_on_failure: StrictBool = False
     max_retries: Annotated[StrictInt, Field(ge=0, le=MOST_RETRIES)] = 0
+    timeout_seconds: Annotated[StrictInt | StrictFloat, Field(gt=0, le=LONGEST_TIMEOUT)] | None = None
     severities: JsonObject | None = None
 
     @field_validator("severities")
@@ -228,6 +230,8 @@ def run(
         stream = streams.get(session, org, streamId)
         known = None
         if idempotency_key is not None:
+            # Taken for this transaction: of two equal requests at the same time, the second finds the first one's run.
+            session.exec(select(Stream.id).where(col(Stream.id) == stream.id).with_for_update()).one()
             key = (col(StreamRun.stream_id) == stream.id, col(StreamRun.idempotency_key) == idempotency_key)
             known = session.exec(select(StreamRun).where(*key)).one_or_none()
         if known is None:
@@ -240,8 +244,6 @@ def run(
                 idempotency_key=idempotency_key,
                 request_digest=digest,
             )
-            created.submit_at = utc_now()
-            session.add(created)
         elif known.request_digest != digest:
             raise Conflict(
                 f"Idempotency-Key '{idempotency_key}' was used for run {known.id} with another body",

@@ -66,8 +66,8 @@ def test_run_to_the_end_and_download(rest: Rest, files: list[int], rules: int) -
     run_id = created["runId"]
     run = rest.ended(run_id)
     assert set(run) == {
-        "id", "streamId", "status", "currentStepOrder", "metrics", "errorMessage", "startedAt", "completedAt", "createdAt",
-        "updatedAt",
+        "id", "streamId", "status", "currentStepOrder", "metrics", "errorMessage", "resumedFrom", "startedAt", "completedAt",
+        "createdAt", "updatedAt",
     }  # fmt: skip
     assert run["status"] == "COMPLETED", run
     assert run["currentStepOrder"] == 2
