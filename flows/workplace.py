@@ -11,12 +11,16 @@ from typing import TypeVar
 
 from sqlmodel import Session
 
+from models import people
 from models.db import Database
 from models.errors import DependencyDown
 from models.settings import Settings
 from models.storage import Storage
 
 log = logging.getLogger(__name__)
+
+TABLES = (people,)
+"""Imported for what other tables refer to."""
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 3.0
 """Seconds before a database that was away is asked again; doubling."""

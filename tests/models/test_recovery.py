@@ -65,7 +65,7 @@ def test_the_first_engine_run_that_comes_has_the_run(database: Database) -> None
 
 def test_a_lost_run_goes_on_in_another_engine_run(database: Database) -> None:
     engine = f"first-{id(database)}"
-    run, steps = begun(database, engine)
+    run, _ = begun(database, engine)
     with database.write() as session:
         assert recovery.release(session, run.id, "not its own", "gone", restarts=3) is Release.NOT_LOST
         assert recovery.release(session, run.id, engine, "gone", restarts=3) is Release.CONTINUES
@@ -88,7 +88,7 @@ def test_a_lost_run_goes_on_in_another_engine_run(database: Database) -> None:
 
 
 def test_a_run_that_loses_one_engine_run_after_the_other_fails(database: Database) -> None:
-    run, steps = begun(database, "poisonous-0")
+    run, _ = begun(database, "poisonous-0")
     for number in range(2):
         with database.write() as session:
             assert recovery.release(session, run.id, f"poisonous-{number}", "gone", restarts=2) is Release.CONTINUES

@@ -1,0 +1,64 @@
+"""Blobs and work files that nobody owns: what was published by an attempt or an upload that came to nothing."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from sqlmodel import col, or_, select
+
+from models import uploads
+from models.base import utc_now
+from models.db import Database
+from models.errors import ReconError
+from models.files import FileStatus, StoredFile
+from models.storage import Storage
+
+log = logging.getLogger(__name__)
+
+AT_ONCE = 500
+
+
+def sweep(database: Database, storage: Storage, grace: timedelta, *, now: datetime | None = None) -> list[str]:
+    """Deletes blobs older than `grace` that no file's record names, half-written ones and work files too; gives their paths.
+
+    A blob is published before its record is committed, so `grace` has to be longer than that takes.
+    """
+    before = (now or utc_now()) - grace
+    old = [path for path, changed in storage.ages().items() if changed < before]
+    deleted: list[str] = []
+    for start in range(0, len(old), AT_ONCE):
+        part = old[start : start + AT_ONCE]
+        named = _named(database, part)
+        for path in part:
+            if path not in named and storage.delete(path):
+                deleted.append(path)
+    if deleted:
+        log.info("%s blobs without a record were deleted, the first one was %s", len(deleted), deleted[0])
+    return deleted
+
+
+def finish_uploads(database: Database, storage: Storage, grace: timedelta) -> None:
+    """Reads those uploads whose reading was interrupted: their records would say PROCESSING for ever."""
+    with database.read() as session:
+        left = session.exec(
+            select(StoredFile).where(
+                col(StoredFile.status) == FileStatus.PROCESSING, col(StoredFile.updated_at) < utc_now() - grace
+            )
+        ).all()
+    for stored in left:
+        try:
+            uploads.process(database, storage, stored)
+        except ReconError as error:
+            log.warning("file %s could not be read yet: %s", stored.id, error.message)
+
+
+def _named(database: Database, paths: Sequence[str]) -> set[str]:
+    with database.read() as session:
+        rows = session.exec(
+            select(StoredFile.storage_path, StoredFile.twin_path).where(
+                or_(col(StoredFile.storage_path).in_(paths), col(StoredFile.twin_path).in_(paths))
+            )
+        ).all()
+    return {path for row in rows for path in row if path is not None}
