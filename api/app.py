@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
@@ -37,6 +38,7 @@ from api.routes import (
 )
 from matching.errors import ReconError
 from models.db import migrate
+from models.orphans import Sweep
 from models.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -116,12 +118,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 
 async def _sweep_forever(made: Services) -> None:
+    orphans = Sweep(made.database, made.storage, timedelta(seconds=made.settings.orphan_grace))
     while True:
         await asyncio.sleep(SWEEP_SECONDS)
-        try:
-            await run_in_threadpool(made.registrar.sweep)
-            await run_in_threadpool(made.launcher.sweep)
-        except ReconError as error:
-            log.warning("the sweep was put off: %s", error.message)
-        except Exception:
-            log.exception("the sweep failed")
+        # Each by itself: what one of them stumbles over must not keep the others from their work.
+        for sweep in (made.registrar.sweep, made.launcher.sweep, orphans.run):
+            try:
+                await run_in_threadpool(sweep)
+            except ReconError as error:
+                log.warning("a sweep was put off: %s", error.message)
+            except Exception:
+                log.exception("a sweep failed")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import re
+import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
@@ -19,6 +21,9 @@ log = logging.getLogger(__name__)
 
 AT_ONCE = 500
 
+OURS = re.compile(r"^\.scratch/|^org-\d+/(uploads/|stream-\d+/run-\d+/step-\d+/attempt-\d+/)")
+"""What runs, uploads and their work leave; nothing else is judged."""
+
 
 def sweep(database: Database, storage: Storage, grace: timedelta, *, now: datetime | None = None) -> list[str]:
     """Deletes blobs older than `grace` that no file's record names, half-written ones and work files too; gives their paths.
@@ -26,7 +31,7 @@ def sweep(database: Database, storage: Storage, grace: timedelta, *, now: dateti
     A blob is published before its record is committed, so `grace` has to be longer than that takes.
     """
     before = (now or utc_now()) - grace
-    old = [path for path, changed in storage.ages().items() if changed < before]
+    old = [path for path, written in storage.ages().items() if written < before and OURS.search(path)]
     deleted: list[str] = []
     for start in range(0, len(old), AT_ONCE):
         part = old[start : start + AT_ONCE]
@@ -62,3 +67,19 @@ def _named(database: Database, paths: Sequence[str]) -> set[str]:
             )
         ).all()
     return {path for row in rows for path in row if path is not None}
+
+
+class Sweep:
+    """Sweeps at most once in a while, whatever `run` is called how often."""
+
+    def __init__(self, database: Database, storage: Storage, grace: timedelta) -> None:
+        self._database, self._storage, self._grace = database, storage, grace
+        self._next = time.monotonic()
+
+    def run(self) -> None:
+        """Raises DependencyDown, StorageUnavailable."""
+        if time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + self._grace.total_seconds() / 4
+        finish_uploads(self._database, self._storage, self._grace)
+        sweep(self._database, self._storage, self._grace)

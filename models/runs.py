@@ -31,18 +31,11 @@ from models.streams import Concurrency, Step, Stream, StreamInputType, TriggerTy
 class StreamRun(SQLModel, table=True):
     """One execution of one definition version with pinned rule set versions.
 
-<<<<<<< HEAD
-    `engine_run_id` is the engine run that may execute it now, the `submission`-th; it never leaves the server. `restarts`
-    counts the engine runs that were lost since a step last began. `heartbeat_at` says when the executing process was last
-    seen, `engine_over` that the engine's own record was seen ended after ours. `event_id` names the event or the fire time
-    that asked for the run, `resumed_from` the run that this one continues.
-=======
     `engine_run_id` is the engine run that may execute it now, the `submission`-th; it never leaves the server. `submit_at`
     says from when on the run may be handed to the engine, where it has none. `restarts` counts the engine runs that were lost
     since a step last completed. `heartbeat_at` says when the executing process was last seen (null: none has begun),
-    `engine_over` that the engine's own record was seen ended after ours. `event_id` is that of the event that asked for the
-    run, `resumed_from` the run that this one continues.
->>>>>>> e1194a2 (Runs are claimed, give signs of life, and go on in another engine run when one is lost)
+    `engine_over` that the engine's own record was seen ended after ours. `event_id` names the event or the fire
+    time that asked for the run, `resumed_from` the run that this one continues.
     """
 
     __tablename__ = "runs"  # pyright: ignore[reportAssignmentType]
@@ -181,11 +174,8 @@ def create(
         idempotency_key=idempotency_key,
         request_digest=request_digest,
         event_id=event_id,
-<<<<<<< HEAD
-=======
         resumed_from=None if resumed is None else resumed.id,
         submit_at=utc_now() if reconciliation is None else None,
->>>>>>> e1194a2 (Runs are claimed, give signs of life, and go on in another engine run when one is lost)
     )
     session.add(run)
     session.flush()

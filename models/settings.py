@@ -72,7 +72,6 @@ class Settings(BaseSettings):
         default=1.0, gt=0, description="delay before the first retry of a step; doubles each time"
     )
     retry_ceiling: float = Field(default=60.0, gt=0)
-<<<<<<< HEAD
     secret_key: SecretStr | None = Field(
         default=None, description="seals secrets of data sources; default: made once and kept in the data directory"
     )
@@ -80,7 +79,7 @@ class Settings(BaseSettings):
         default=None,
         description="hosts and paths, as patterns, that data sources may connect to; default: all while the API listens on "
         "this machine only, nothing otherwise",
-=======
+    )
     step_parallelism: int = Field(default=4, gt=0, description="steps of one run that are executed at the same time")
     run_restarts: int = Field(
         default=5,
@@ -97,7 +96,6 @@ class Settings(BaseSettings):
     )
     orphan_grace: float = Field(
         default=3600.0, gt=0, description="how old a blob without a record has to be before it is deleted"
->>>>>>> e1194a2 (Runs are claimed, give signs of life, and go on in another engine run when one is lost)
     )
     streams_enabled: bool = True
     cors_origins: list[str] = ["http://localhost:5173", "http://localhost:3000"]

@@ -14,6 +14,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
@@ -174,6 +175,14 @@ class Storage:
             path for path in paths if not path.startswith(f"{SCRATCH}/") and ASIDE not in PurePosixPath(path).name
         )
 
+    def ages(self) -> dict[str, datetime]:
+        """When each blob was last written, by path; half-written ones and work files too."""
+        root = self._root()
+        with self.guard(""):
+            found = cast("dict[str, dict[str, Any]]", self._filesystem().find(root, detail=True))
+        start = len(root) + 1
+        return {name[start:]: _written(entry) for name, entry in found.items() if entry["type"] == "file"}
+
     @contextmanager
     def local_copy(self, path: str) -> Iterator[Path]:
         """A file on this machine with the blob's bytes: the blob itself where storage is local, so not to be changed."""
@@ -314,6 +323,13 @@ class Storage:
         if self.protocol in ("s3", "s3a"):
             return S3Aside(self._filesystem().open(self._key(path), "wb", **self._block_options()))
         return CopiedAside(self._filesystem(), self._key(path))
+
+
+def _written(entry: dict[str, Any]) -> datetime:
+    """Local directories and object stores name it differently; one that does not know is taken for new."""
+    known = (entry.get(name) for name in ("LastModified", "last_modified", "mtime"))
+    given = next((one for one in known if one is not None), datetime.now(UTC))
+    return given if isinstance(given, datetime) else datetime.fromtimestamp(float(given), UTC)
 
 
 def checked_path(path: str) -> str:

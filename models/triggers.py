@@ -12,17 +12,10 @@ from models.cron import parse_cron
 from models.errors import ValidationFailed
 from models.streams import Concurrency, TriggerType
 
-<<<<<<< HEAD
-CONCURRENCY = ("QUEUE", "ALLOW", "SKIP")
+CONCURRENCY = tuple(str(one) for one in Concurrency)
 LONGEST_EVENT_NAME = 255
 FILE_UPLOADED = "file.uploaded"
 """The event that an upload is; its payload: fileId, filename, rowCount, status, checksum."""
-=======
-CONCURRENCY = tuple(str(one) for one in Concurrency)
-MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
-WEEKDAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
-LONGEST_MONTHS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
->>>>>>> e1194a2 (Runs are claimed, give signs of life, and go on in another engine run when one is lost)
 
 RESOURCE = "resource."
 """What a filter's field begins with where it means a label of the event's resource."""

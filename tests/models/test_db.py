@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import threading
-<<<<<<< HEAD
-from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-=======
->>>>>>> e1194a2 (Runs are claimed, give signs of life, and go on in another engine run when one is lost)
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from multiprocessing import get_context
@@ -21,7 +17,7 @@ from sqlmodel import SQLModel
 from models import adapter, breaks, definitions, rules, runs, streams
 from models.base import utc_now
 from models.breaks import Break, BreakFilter
-from models.db import Database
+from models.db import Database, migrate
 from models.errors import Conflict, DependencyDown
 from models.files import FileStatus, StoredFile
 from models.lifecycle import RunStatus, StepRunStatus
@@ -30,27 +26,9 @@ from models.rules import StoredMapping, StoredRule, StoredRuleSet
 from models.runs import StepRun, StreamRun
 from models.settings import Settings
 from models.streams import Stream, TriggerType
+from tests.parts.postgres import postgres_server
 
 ORG = 1
-
-
-<<<<<<< HEAD
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
-    directory: Path = tmp_path_factory.mktemp("db")
-    if request.param == "sqlite":
-        settings = Settings(data_dir=directory)
-        migrate(settings)
-        made = Database.from_settings(settings)
-        yield made
-        made.dispose()
-        return
-    with postgres_server() as url:
-        settings = Settings(data_dir=directory, database_url=url)
-        migrate(settings)
-        made = Database.from_settings(settings)
-        yield made
-        made.dispose()
 
 
 def test_several_processes_may_migrate_at_once(tmp_path: Path) -> None:
@@ -60,8 +38,6 @@ def test_several_processes_may_migrate_at_once(tmp_path: Path) -> None:
             done.result()
 
 
-=======
->>>>>>> e1194a2 (Runs are claimed, give signs of life, and go on in another engine run when one is lost)
 def stream_run(database: Database, step_count: int = 2) -> tuple[StreamRun, list[StepRun]]:
     with database.write() as session:
         stored = StoredFile(organization_id=ORG, original_filename="a.csv", status=FileStatus.PROCESSED)

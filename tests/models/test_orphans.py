@@ -1,0 +1,90 @@
+"""Blobs without a record, and uploads whose reading was interrupted."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from models import orphans, uploads
+from models.base import utc_now
+from models.db import Database, migrate
+from models.files import FileStatus, StoredFile
+from models.settings import Settings
+from models.storage import Storage
+from tests.parts.s3 import s3_server
+
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture(params=["local", "s3"])
+def stored(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Database, Storage]]:
+    settings = Settings(data_dir=tmp_path)
+    migrate(settings)
+    database = Database.from_settings(settings)
+    if request.param == "local":
+        yield database, Storage.from_settings(settings)
+    else:
+        with s3_server() as s3:
+            yield database, Storage.from_settings(s3.settings("orphans", tmp_path))
+    database.dispose()
+
+
+def put(storage: Storage, path: str) -> str:
+    with storage.writer(path) as blob:
+        blob.write(b"bytes")
+    return path
+
+
+def test_what_no_record_names_is_deleted_after_the_grace(stored: tuple[Database, Storage]) -> None:
+    database, storage = stored
+    incoming = uploads.Incoming(storage, 1, "a.csv", None)
+    incoming.write(b"a,b\n1,2\n")
+    incoming.finish()
+    kept = uploads.register(database, storage, 1, incoming)
+    foreign = put(storage, "elsewhere/kept")
+    orphaned = sorted(
+        put(storage, path) for path in ("org-1/uploads/abc/original", "org-1/stream-1/run-2/step-3/attempt-1/x.parquet")
+    )
+    assert orphans.sweep(database, storage, HOUR) == []
+    assert sorted(orphans.sweep(database, storage, HOUR, now=utc_now() + 2 * HOUR)) == orphaned
+    assert storage.list() == sorted([foreign, kept.storage_path, str(kept.twin_path)])
+
+
+def test_half_written_files_and_work_files_are_deleted_too(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path)
+    migrate(settings)
+    database, storage = Database.from_settings(settings), Storage.from_settings(settings)
+    root = tmp_path / "files"
+    for path in (root / ".scratch" / "tmp1" / "spill.parquet", root / "org-1" / "uploads" / "a" / ".original.part-1"):
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"half")
+        os.utime(path, (0, 0))
+    assert len(orphans.sweep(database, storage, HOUR)) == 2
+    assert not [path for path in root.rglob("*") if path.is_file()]
+    database.dispose()
+
+
+def test_an_upload_whose_reading_was_interrupted_is_read(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path)
+    migrate(settings)
+    database, storage = Database.from_settings(settings), Storage.from_settings(settings)
+    incoming = uploads.Incoming(storage, 1, "a.csv", None)
+    incoming.write(b"a,b\n1,2\n")
+    incoming.finish()
+    made = uploads.register(database, storage, 1, incoming)
+    with database.write() as session:
+        again = session.get_one(StoredFile, made.id)
+        again.status, again.twin_path, again.row_count = FileStatus.PROCESSING, None, None
+    orphans.finish_uploads(database, storage, HOUR)
+    with database.read() as session:
+        assert session.get_one(StoredFile, made.id).status == "PROCESSING"
+    orphans.finish_uploads(database, storage, timedelta(0))
+    with database.read() as session:
+        now = session.get_one(StoredFile, made.id)
+    assert (now.status, now.row_count) == ("PROCESSED", 1)
+    assert storage.exists(str(now.twin_path))
+    database.dispose()
