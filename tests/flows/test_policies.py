@@ -117,15 +117,20 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:
         ({1: FAILED}, {1}, "PARTIAL_FAILED", ["FAILED", "SKIPPED", "SKIPPED", "COMPLETED"]),
         ({2: FAILED}, {2}, "PARTIAL_FAILED", ["COMPLETED", "FAILED", "SKIPPED", "COMPLETED"]),
         ({1: FAILED, 4: FAILED}, {1, 4}, "FAILED", ["FAILED", "SKIPPED", "SKIPPED", "FAILED"]),
-        ({2: FAILED}, {1, 3, 4}, "FAILED", ["COMPLETED", "FAILED", "SKIPPED", "COMPLETED"]),
     ],
 )
 def test_a_failure_reaches_those_who_read_it(
     place: Workplace, ends: dict[int, StepRunStatus], tolerated: set[int], status: str, steps: list[str]
 ) -> None:
     play = Play(place, 4, {2: 1, 3: 2}, tolerated)
-    assert play.compiled(ends, together=1).execute(place) == status
+    assert play.compiled(ends).execute(place) == status
     assert play.statuses() == steps
+
+
+def test_a_failure_that_stops_lets_those_end_that_have_begun(place: Workplace) -> None:
+    play = Play(place, 3, {3: 2}, set())
+    assert play.compiled({1: FAILED}, together=2).execute(place) == "FAILED"
+    assert play.statuses() == ["FAILED", "COMPLETED", "SKIPPED"]
 
 
 def test_what_stops_before_its_inputs_are_there_stops_those_not_begun(place: Workplace) -> None:
