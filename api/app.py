@@ -9,18 +9,21 @@ from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Any
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from fastapi.concurrency import run_in_threadpool
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi_offline import FastAPIOffline
 
 from api import errors
+from api.auth import API, SCHEMES, Authentication, authorize
 from api.deps import Services
 from api.envelope import Failure
 from api.headers import SafeHeaders
 from api.routes import (
+    admin,
     ai,
     assistant,
+    auth,
     backtests,
     dashboard,
     datasources,
@@ -37,6 +40,7 @@ from api.routes import (
     watch,
 )
 from matching.errors import ReconError
+from models import people
 from models.db import migrate
 from models.orphans import Sweep
 from models.settings import Settings
@@ -45,7 +49,8 @@ log = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 5
 LEGACY = (
-    health,
+    auth,
+    admin,
     files,
     rules,
     rule_parts,
@@ -63,7 +68,7 @@ LEGACY = (
 FAILURES: dict[int | str, dict[str, Any]] = {
     # "4XX" also keeps FastAPI from announcing its own 422, which is never sent.
     status: {"model": Failure}
-    for status in (400, 404, 405, 409, 413, 415, "4XX", 503)
+    for status in (400, 401, 403, 404, 405, 409, 413, 415, 429, "4XX", 503)
 }
 
 
@@ -75,6 +80,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
         await run_in_threadpool(migrate, chosen)
         made = Services.from_settings(chosen)
+        await run_in_threadpool(_first_admin, made)
         made.gateway.open()
         app.state.services = made
         sweeping = asyncio.create_task(_sweep_forever(made))
@@ -95,6 +101,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         lifespan=lifespan,
         responses=FAILURES,
     )
+    app.add_middleware(Authentication, settings=chosen)
     app.add_middleware(
         CORSMiddleware,
         allow_origins=chosen.cors_origins,
@@ -105,16 +112,29 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.add_middleware(SafeHeaders)
     errors.install(app)
-    api = APIRouter(prefix="/api/v1")
-    for one in LEGACY:
-        api.include_router(one.routes)
+    public = APIRouter(prefix=API)
+    for one in (health.routes, auth.public):
+        public.include_router(one)
+    api = APIRouter(prefix=API, dependencies=[*SCHEMES, Depends(authorize)])
+    for module in LEGACY:
+        api.include_router(module.routes)
     if chosen.streams_enabled:
         api.include_router(streams.routes)
         api.include_router(runs.routes)
         api.include_router(lineage.routes)
         api.include_router(watch.routes)
+    app.include_router(public)
     app.include_router(api)
     return app
+
+
+def _first_admin(made: Services) -> None:
+    """Makes the admin that the settings name with a password; without one `recon up` makes one up and shows it."""
+    if made.settings.admin_password is not None:
+        with made.database.write() as session:
+            password = made.settings.admin_password.get_secret_value()
+            if people.ensure_admin(session, made.settings.admin_email, password) is not None:
+                log.info("made the first user: %s", made.settings.admin_email)
 
 
 async def _sweep_forever(made: Services) -> None:

@@ -7,13 +7,14 @@ from typing import Annotated
 
 from fastapi import Depends, Path, Request
 
+from api.auth import acting, organization
 from deployments.gateway import EngineGateway
 from deployments.launch import Launcher
 from deployments.register import Registrar
 from models.db import Database
-from models.people import DEFAULT_ORGANIZATION
 from models.settings import Settings
 from models.storage import Storage
+from models.tokens import Signer
 from models.vault import Vault
 
 
@@ -28,6 +29,7 @@ class Services:
     registrar: Registrar
     launcher: Launcher
     vault: Vault
+    signer: Signer
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Services:
@@ -35,27 +37,18 @@ class Services:
         gateway = EngineGateway(settings)
         registrar = Registrar(database, gateway)
         launcher = Launcher(settings, database, gateway, registrar)
-        return cls(settings, database, Storage.from_settings(settings), gateway, registrar, launcher, Vault(settings))
+        storage, vault, signer = Storage.from_settings(settings), Vault(settings), Signer.from_settings(settings)
+        return cls(settings, database, storage, gateway, registrar, launcher, vault, signer)
 
 
-def services(request: Request) -> Services:
+async def services(request: Request) -> Services:
     """The application's services."""
     found: Services = request.app.state.services
     return found
 
 
-def organization() -> int:
-    """The organization whose data a request sees."""
-    return DEFAULT_ORGANIZATION
-
-
-def actor() -> str:
-    """Who asks, as histories name them."""
-    return "anonymous"
-
-
 Use = Annotated[Services, Depends(services)]
 Org = Annotated[int, Depends(organization)]
-Actor = Annotated[str, Depends(actor)]
+Actor = Annotated[str, Depends(acting)]
 RecordId = Annotated[int, Path(ge=-(2**63), le=2**63 - 1)]
 """An id in a path; one that no record can have is as unknown as any other."""

@@ -27,10 +27,16 @@ from models.errors import (
     StorageUnavailable,
     ValidationFailed,
 )
+from models.permissions import Forbidden
+from models.throttle import TooManyAttempts
+from models.tokens import Unauthenticated
 
 log = logging.getLogger(__name__)
 
 STATUSES: tuple[tuple[type[ReconError], int], ...] = (
+    (Unauthenticated, 401),
+    (Forbidden, 403),
+    (TooManyAttempts, 429),
     (NotFound, 404),
     (FileVanished, 404),
     (Conflict, 409),
@@ -71,6 +77,10 @@ REQUIRED_TEXTS = {
     "ruleSetId": "Rule set ID is required",
     "exceptionIds": "Exception IDs are required",
     "status": "Status is required",
+    "email": "Email is required",
+    "password": "Password is required",
+    "refreshToken": "Refresh token is required",
+    "role": "Role is required",
 }
 """The legacy texts of fields that may not be absent or null."""
 
@@ -86,8 +96,18 @@ def install(app: FastAPI) -> None:
 def _recon_error(_request: Request, error: Exception) -> Response:
     if not isinstance(error, ReconError):
         raise error
+    return answer_to(error)
+
+
+def answer_to(error: ReconError) -> Response:
+    """The error as an answer, with the headers that belong to its status."""
     status = next((status for kind, status in STATUSES if isinstance(error, kind)), 400)
-    return failed(status, error.code, error.message, error.fields)
+    headers: dict[str, str] = {}
+    if isinstance(error, Unauthenticated):
+        headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, TooManyAttempts):
+        headers["Retry-After"] = str(error.retry_after)
+    return failed(status, error.code, error.message, error.fields, headers)
 
 
 def _invalid_request(request: Request, error: Exception) -> Response:

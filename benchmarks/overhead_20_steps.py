@@ -66,7 +66,7 @@ def main() -> None:
     runs = int(sys.argv[1]) if len(sys.argv) > 1 else 7
     with tempfile.TemporaryDirectory(prefix="recon-bench-") as scratch:
         work = Path(scratch)
-        settings = Settings(data_dir=work / "stack", api_port=free_port(), prefect_port=free_port())
+        settings = Settings(data_dir=work / "stack", api_port=free_port(), prefect_port=free_port(), auth=False)
         with (
             EmbeddedStack(settings) as stack,
             Client(stack.api_url) as client,

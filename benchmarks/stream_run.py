@@ -29,7 +29,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="recon-bench-") as scratch:
         work = Path(scratch)
         generate(work)
-        settings = Settings(data_dir=work / "stack", api_port=free_port(), prefect_port=free_port())
+        settings = Settings(data_dir=work / "stack", api_port=free_port(), prefect_port=free_port(), auth=False)
         began = time.perf_counter()
         with EmbeddedStack(settings) as stack, Client(stack.api_url) as client:
             print(f"stack ready after {time.perf_counter() - began:.1f} s")

@@ -41,6 +41,7 @@ def main() -> None:
                 data_dir=Path(scratch) / "stack",
                 database_url=new_database(url, "recon"),
                 prefect_database_url=new_database(url, "prefect"),
+                auth=False,
                 api_port=free_port(),
                 prefect_port=free_port(),
                 work_pool=pool,

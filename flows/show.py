@@ -12,6 +12,7 @@ from prefect.settings import PREFECT_CLIENT_MAX_RETRIES
 
 from flows.step import StepSummary
 from models.settings import Settings
+from models.tokens import Signer
 
 log = logging.getLogger(__name__)
 
@@ -62,8 +63,10 @@ class Showcase:
             description=f"Step {summary.step_order}: {summary.name}",
         )
         base = self._settings.effective_public_url
+        # A browser that follows a link brings no token of its own.
+        signer = Signer.from_settings(self._settings)
         links = "\n".join(
-            f"- [{artifact_type}]({base}/api/v1/files/{file_id}/download)"
+            f"- [{artifact_type}]({base}/api/v1/files/{file_id}/download?token={signer.link(file_id)})"
             for artifact_type, file_id in summary.files.items()
         )
         create_markdown_artifact(

@@ -12,9 +12,11 @@ from sqlalchemy import Index
 from sqlalchemy import insert as bulk_insert
 from sqlmodel import Session, SQLModel, col, select
 
+from models.actors import current_actor
 from models.base import big_integer, json_column, primary_key, reference, time_column, utc_now
 from models.breaks import Break, BreakFilter, BreakStatus
 from models.errors import Conflict
+from models.permissions import require_decider
 
 AT_ONCE = 1_000
 """Breaks that a bulk act reads and writes together."""
@@ -75,7 +77,8 @@ class Decision:
 
 
 def decide(session: Session, row: Break, decision: Decision, actor: str) -> Break:
-    """Applies a decision to one break. Raises Conflict where a RESOLVED one would get another status."""
+    """Applies a decision to one break. Raises Forbidden, or Conflict where a RESOLVED one would get another status."""
+    _require([row])
     if row.status == BreakStatus.RESOLVED and decision.status not in (None, BreakStatus.RESOLVED):
         raise Conflict(
             f"Exception {row.id} is RESOLVED and can't become {decision.status}",
@@ -87,13 +90,15 @@ def decide(session: Session, row: Break, decision: Decision, actor: str) -> Brea
 
 
 def decide_all(session: Session, rows: Sequence[Break], decision: Decision, actor: str) -> None:
-    """Applies a decision to several breaks; here a RESOLVED one may be opened again."""
+    """Applies a decision to several breaks; here a RESOLVED one may be opened again. Raises Forbidden for all if for one."""
+    _require(rows)
     for row in rows:
         _apply(session, row, decision.changes(row), EventKind.DECISION, actor)
 
 
 def assign(session: Session, row: Break, wanted: dict[str, Any], actor: str) -> Break:
-    """Sets `assignee` and `due_at`, those that `wanted` has; None takes them away."""
+    """Sets `assignee` and `due_at`, those that `wanted` has; None takes them away. Raises Forbidden."""
+    _require([row])
     changed = {name: value for name, value in wanted.items() if value != getattr(row, name)}
     _apply(session, row, changed, EventKind.ASSIGNMENT, actor)
     return row
@@ -174,6 +179,11 @@ def history(session: Session, row: Break) -> list[BreakEvent]:
         until = at.created_at
         at = None if at.carried_from is None else session.get(Break, at.carried_from)
     return events
+
+
+def _require(rows: Sequence[Break]) -> None:
+    """The role of whoever acts has to reach the types of all rows."""
+    require_decider(current_actor.get().role, {row.type for row in rows})
 
 
 def _apply(session: Session, row: Break, changed: dict[str, Any], kind: EventKind, actor: str) -> None:

@@ -50,6 +50,8 @@ NOT_FOUND_CODES = {
     "Record": "RECORD_NOT_FOUND",
     "ChatSession": "CHAT_SESSION_NOT_FOUND",
     "KnowledgeDocument": "KNOWLEDGE_DOCUMENT_NOT_FOUND",
+    "User": "USER_NOT_FOUND",
+    "ApiKey": "API_KEY_NOT_FOUND",
 }
 """Entity words of the legacy texts, and the codes they go by."""
 

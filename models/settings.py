@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from models.sizes import parse_size
@@ -13,6 +14,10 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 DATABASES = ("sqlite", "postgresql")
 ENGINE_DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
 """Prefect's server takes asynchronous drivers only."""
+EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s.][^@\s]{0,252}")
+"""What the legacy takes for an address: something, @, something."""
+SHORTEST_SECRET = 32
+"""Characters of a signing secret: as many bytes as HMAC-SHA-256 gives."""
 
 
 class Settings(BaseSettings):
@@ -100,6 +105,22 @@ class Settings(BaseSettings):
     streams_enabled: bool = True
     cors_origins: list[str] = ["http://localhost:5173", "http://localhost:3000"]
 
+    auth: bool = Field(default=True, description="off: whoever reaches the API is its admin; on a loopback host only")
+    jwt_secret: SecretStr | None = Field(default=None, description="signs tokens; default: kept in the data directory")
+    admin_email: str = Field(default="admin@company.com", description="address of the first user of a fresh database")
+    admin_password: SecretStr | None = Field(
+        default=None, description="the first user's; default: made up and shown once"
+    )
+    access_token_seconds: int = Field(default=86_400, gt=0)
+    refresh_token_seconds: int = Field(default=7 * 86_400, gt=0)
+    refresh_grace: float = Field(default=60, ge=0, description="how long a used refresh token still gives a successor")
+    link_seconds: int = Field(default=7 * 86_400, gt=0, description="how long download links in the Prefect UI work")
+    login_failures: int = Field(default=10, gt=0, description="failed log-ins of an account within the window")
+    login_failures_of_address: int = Field(
+        default=100, gt=0, description="failed log-ins from an address within the window"
+    )
+    login_window: float = Field(default=300, gt=0)
+
     @field_validator("match_memory", mode="before")
     @classmethod
     def _size(cls, value: object) -> object:
@@ -110,6 +131,28 @@ class Settings(BaseSettings):
     def _without_query(cls, value: Path) -> Path:
         if "?" in str(value):
             raise ValueError("a '?' would end the path in an embedded database's URL; choose a directory without it")
+        return value
+
+    @field_validator("jwt_secret")
+    @classmethod
+    def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value().encode()) < SHORTEST_SECRET:
+            raise ValueError(f"at least {SHORTEST_SECRET} characters are needed, e.g. of `openssl rand -base64 48`")
+        return value
+
+    @field_validator("admin_email")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        if not EMAIL.fullmatch(value):
+            raise ValueError("an e-mail address is needed, such as admin@company.com")
+        return value
+
+    @field_validator("auth")
+    @classmethod
+    def _on_where_others_come_in(cls, value: bool, info: ValidationInfo) -> bool:
+        host = info.data.get("host", "")
+        if not value and host not in LOOPBACK:
+            raise ValueError(f"without log-in the API listens on {', '.join(LOOPBACK)} only, not on {host}")
         return value
 
     @field_validator("database_url", "prefect_database_url")

@@ -18,6 +18,7 @@ from recon.backtest import backtest_command
 from recon.generate.command import generate_command
 from recon.match import match_command
 from recon.parity import parity_command
+from recon.people import add_organization_command, reset_password_command, token_command
 from recon.suggest import suggest_command
 
 _INTERRUPTED = 130
@@ -45,6 +46,9 @@ app.command("suggest")(suggest_command)
 app.command("generate")(generate_command)
 app.command("backtest")(backtest_command)
 app.command("parity")(parity_command)
+app.command("token")(token_command)
+app.command("reset-password")(reset_password_command)
+app.command("add-organization")(add_organization_command)
 
 
 @app.callback(invoke_without_command=True)
@@ -82,6 +86,10 @@ def up(
             help="URL of the stored files, e.g. s3://bucket/prefix. RECON_STORAGE_URL, default data directory."
         ),
     ] = None,
+    auth: Annotated[
+        bool | None,
+        typer.Option("--auth/--no-auth", help="Without log-in, on a loopback host only. RECON_AUTH, default with."),
+    ] = None,
 ) -> None:
     """Start the Prefect server, a worker and the API, and keep them running until Ctrl-C."""
     from recon.up import run_stack
@@ -93,6 +101,7 @@ def up(
         data_dir=data_dir,
         database_url=database_url,
         storage_url=storage_url,
+        auth=auth,
     )
 
 
@@ -131,6 +140,9 @@ def demo(
     api_url: Annotated[
         str | None, typer.Option(help="Run against this API. Default: a stack of the demo's own on free ports.")
     ] = None,
+    token: Annotated[
+        str | None, typer.Option(envvar="RECON_API_TOKEN", help="Access token or API key for --api-url.")
+    ] = None,
     orders: Annotated[int, typer.Option(min=200, help="How many orders to generate.")] = 10_000,
     seed: Annotated[int, typer.Option(help="The same seed gives the same files.")] = 7,
     data_dir: Annotated[Path, typer.Option(help="Where the demo's stack and files live.")] = Path(".recon-demo"),
@@ -140,7 +152,7 @@ def demo(
     from recon.demo import Job, run_demo
     from recon.up import Stopped
 
-    job = Job(data_dir, api_url, orders, seed, keep)
+    job = Job(data_dir, api_url, token, orders, seed, keep)
     try:
         right = run_demo(job, Console(highlight=False), json_file)
     except Stopped:

@@ -1,11 +1,11 @@
-"""The REST API from Python: what the demo needs of it."""
+"""The REST API from Python: what the demo needs of it, and how it says who asks."""
 
 from __future__ import annotations
 
 import hashlib
 import mimetypes
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -16,6 +16,7 @@ from models.errors import DependencyDown, ReconError
 
 _ENDED = ("COMPLETED", "PARTIAL_FAILED", "FAILED", "CANCELED")
 _POLL = 0.1
+REFRESH = "/api/v1/auth/refresh"
 
 
 class RequestRefused(ReconError):
@@ -24,8 +25,40 @@ class RequestRefused(ReconError):
     code = "REQUEST_REFUSED"
 
 
+class Credentials(httpx.Auth):
+    """Sends an API key or an access token; a token that has expired is renewed by its refresh token, and the request repeated.
+
+    Without either nothing is sent.
+    """
+
+    def __init__(self, bearer: str | None = None, refresh_token: str | None = None) -> None:
+        self._bearer = bearer
+        self._refresh_token = refresh_token
+
+    def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        if self._bearer is not None:
+            request.headers["Authorization"] = f"Bearer {self._bearer}"
+        response = yield request
+        if response.status_code != 401 or self._refresh_token is None:
+            return
+        renewal = httpx.Request(
+            "POST", request.url.copy_with(path=REFRESH, query=None), json={"refreshToken": self._refresh_token}
+        )
+        answer = yield renewal
+        if answer.is_success:
+            answer.read()
+            self.take(answer.json()["data"])
+            request.headers["Authorization"] = f"Bearer {self._bearer}"
+            yield request
+
+    def take(self, issued: dict[str, Any]) -> None:
+        """The tokens of a log-in or a renewal."""
+        self._bearer, self._refresh_token = issued["token"], issued["refreshToken"]
+
+
 class Client:
-    """Speaks to the API at `base_url`, such as `http://127.0.0.1:8080`.
+    """Speaks to the API at `base_url`, such as `http://127.0.0.1:8080`, as the holder of an API key or access token (`token`),
+    as whoever `login` names, or as nobody.
 
     Every method raises `RequestRefused` where the API refuses and `DependencyDown` where it can't be reached, and returns
     the `data` of the envelope.
@@ -33,8 +66,8 @@ class Client:
 
     def __init__(self, base_url: str, token: str | None = None) -> None:
         self.base_url = base_url.rstrip("/")
-        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-        self._http = httpx.Client(base_url=self.base_url, timeout=120.0, headers=headers)
+        self._credentials = Credentials(token)
+        self._http = httpx.Client(base_url=self.base_url, timeout=120.0, auth=self._credentials)
 
     def __enter__(self) -> Self:
         return self
@@ -43,6 +76,12 @@ class Client:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._http.close()
+
+    def login(self, email: str, password: str) -> dict[str, Any]:
+        """Asks as this user from now on, and gives them."""
+        issued = self._data("POST", "/api/v1/auth/login", json={"email": email, "password": password})
+        self._credentials.take(issued)
+        return issued["user"]
 
     def upload(self, path: Path, name: str | None = None) -> dict[str, Any]:
         """The uploaded file's record. A file that the API could not read is a `RequestRefused` too."""

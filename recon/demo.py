@@ -25,6 +25,7 @@ from recon import template
 from recon.client import Client
 from recon.ecommerce import generate
 from recon.local import EmbeddedStack, free_port
+from recon.operations import access_token
 from recon.truth import SOURCE_FILE, StepTruth, Truth
 from recon.up import Stopped, stop_on_signals
 from recon.verify import TYPES, Inputs, StepResult, check_step, read_rows
@@ -34,10 +35,14 @@ RUN_LIMIT = 600.0
 
 @dataclass(frozen=True)
 class Job:
-    """What to run, and where. Without `api_url` the demo starts a stack of its own on `data_dir` and free ports."""
+    """What to run, and where. Without `api_url` the demo starts a stack of its own on `data_dir` and free ports.
+
+    `token` is an access token or API key for `api_url`; on its own stack the demo lets itself in.
+    """
 
     data_dir: Path
     api_url: str | None = None
+    token: str | None = None
     orders: int = 10_000
     seed: int = 7
     keep: bool = False
@@ -72,12 +77,12 @@ def run_demo(job: Job, console: Console, json_file: Path | None = None) -> bool:
     shutil.rmtree(work, ignore_errors=True)
     if json_file:
         json_file.parent.mkdir(parents=True, exist_ok=True)
-    with console.status("Starting …") as status, _serving(job, status, console) as (api_url, stack):
+    with console.status("Starting …") as status, _serving(job, status, console) as (api_url, stack, token):
         start_seconds = time.monotonic() - began
         status.update("Generating the acceptance data …")
         truth = generate(work / "files", seed=job.seed, orders=job.orders)
         _done(console, f"{sum(truth.files.values()):,} rows in {len(truth.files)} files, seed {job.seed}")
-        with Client(api_url) as client:
+        with Client(api_url, token) as client:
             report = _run_and_check(client, truth, work, status, console)
         report.start_seconds = round(start_seconds, 2)
         report.seconds = round(time.monotonic() - began, 2)
@@ -94,10 +99,10 @@ def run_demo(job: Job, console: Console, json_file: Path | None = None) -> bool:
 
 
 @contextmanager
-def _serving(job: Job, status: Status, console: Console) -> Iterator[tuple[str, EmbeddedStack | None]]:
-    """The API's address, and the stack behind it where that is the demo's own."""
+def _serving(job: Job, status: Status, console: Console) -> Iterator[tuple[str, EmbeddedStack | None, str | None]]:
+    """The API's address, the stack behind it where that is the demo's own, and a token."""
     if job.api_url:
-        yield job.api_url, None
+        yield job.api_url, None, job.token
         return
     settings = Settings(data_dir=job.data_dir, api_port=free_port(), prefect_port=free_port())
     stack = EmbeddedStack(settings)
@@ -108,7 +113,7 @@ def _serving(job: Job, status: Status, console: Console) -> Iterator[tuple[str, 
         _done(
             console, f"the stack is up after {time.monotonic() - began:.1f} s: {stack.api_url}, {stack.prefect_ui_url}"
         )
-        yield stack.api_url, stack
+        yield stack.api_url, stack, access_token(stack.settings)
 
 
 def _run_and_check(client: Client, truth: Truth, work: Path, status: Status, console: Console) -> Report:

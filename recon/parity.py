@@ -17,12 +17,13 @@ def parity_command(
         list[int] | None, typer.Argument(help="Ids of reconciliations; all that there are if none is given.")
     ] = None,
     api: Annotated[str, typer.Option(help="Address of the API.")] = _API,
+    token: Annotated[str | None, typer.Option(envvar="RECON_API_TOKEN", help="Access token or API key.")] = None,
 ) -> None:
     """Compare legacy reconciliations with their stream runs. Exit code 1 if any figure differs."""
     # Imported here: `recon --help` answers at once.
     from recon.client import Client
 
-    with Client(api) as client:
+    with Client(api, token) as client:
         reports = [client.parity(one) for one in reconciliations or client.reconciliation_ids()]
     console = Console()
     different = [one for one in reports if not one["clean"]]

@@ -13,12 +13,11 @@ from rich.console import Console
 from rich.markup import escape
 
 from models.errors import ReconError
-from models.settings import Settings
+from models.settings import LOOPBACK, Settings
 from recon.local import EmbeddedStack
 from recon.processes import Event
 
 _NAMES = {"prefect": "Prefect server", "api": "API", "worker": "worker"}
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -70,7 +69,9 @@ def run_stack(**given: Any) -> None:
         console.print(f"Starting on {escape(str(stack.data_dir))} …")
         with console.status("Starting the Prefect server, the API and a worker …"):
             stack.start()
+            password = _first_password(stack.settings)
         _print_addresses(console, stack, time.monotonic() - began)
+        _print_login(console, stack.settings, password)
         stack.wait()
     except Stopped:
         console.print("Stopping …")
@@ -98,8 +99,28 @@ def _print_addresses(console: Console, stack: EmbeddedStack, seconds: float) -> 
     console.print(f"  API             [bold]{stack.api_url}[/]  (documentation: {stack.api_url}/docs)")
     console.print(f"  Prefect UI      [bold]{stack.prefect_ui_url}[/]")
     console.print(f"  Data directory  {escape(str(stack.data_dir))}  (logs: {escape(str(stack.log_dir))})")
-    if stack.settings.host not in _LOOPBACK:
+    if stack.settings.host not in LOOPBACK:
         console.print(
             f"  [yellow]Listening on {stack.settings.host}: whoever reaches this machine reaches the stack.[/]"
         )
+
+
+def _first_password(settings: Settings) -> str | None:
+    """The password of the admin that a database without a user is given; None where there are users, or settings name one."""
+    if not settings.auth or settings.admin_password is not None:
+        return None
+    # Imported here, when the stack's own processes have started.
+    from recon.operations import first_password
+
+    return first_password(settings)
+
+
+def _print_login(console: Console, settings: Settings, password: str | None) -> None:
+    if not settings.auth:
+        console.print("  [yellow]No log-in:[/] whoever can reach this machine's loopback is admin.")
+    if password is not None:
+        console.print(
+            f"  First user      [bold]{escape(settings.admin_email)}[/]  password [bold]{escape(password)}[/]"
+        )
+        console.print("                  [yellow]shown this once and kept nowhere: change it, or set your own[/]")
     console.print("  Ctrl-C stops everything.\n")

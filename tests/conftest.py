@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,10 @@ from xdist.scheduler import LoadScopeScheduling
 
 from models.settings import Settings
 from recon.local import EmbeddedStack, free_port
-from tests.parts.rest import Rest
+from tests.parts.rest import ADMIN, Rest
+
+# Every stack of the tests gets the admin that `Rest` logs in as.
+os.environ["RECON_ADMIN_EMAIL"], os.environ["RECON_ADMIN_PASSWORD"] = ADMIN
 
 SERVERS = ("api", "browser", "chaos", "deployments", "flows", "recon")
 """Folders whose tests start servers: they share one process, so that there is one stack and it has a core to itself."""
@@ -55,8 +59,11 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStack]:
         # The larger inputs of the tests go to disk, the others do not.
         match_memory=1_500_000,
     )
-    with EmbeddedStack(settings) as running:
+    with EmbeddedStack(settings) as running, Rest(running.api_url) as admin:
+        # For what asks the stack without a client of the tests' own: commands, streams as code.
+        os.environ["RECON_API_TOKEN"] = admin.token
         yield running
+        del os.environ["RECON_API_TOKEN"]
 
 
 @pytest.fixture(scope="session")

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import AfterValidator, AliasChoices, AwareDatetime, Field
 from sqlmodel import Session
 
+from api.auth import Who
 from api.cases import ExceptionDetail, GivenSeverity, shaped
 from api.deps import Actor, Org, RecordId, Services, Use
 from api.envelope import Envelope, PageOf, Wire, ok, page_of
@@ -19,6 +21,7 @@ from matching.terms import BreakType
 from models import breaks, decisions, reconciliations, suggestions
 from models.breaks import Break, BreakFilter, BreakOrder, BreakStatus
 from models.decisions import Decision
+from models.permissions import may_decide
 
 routes = APIRouter(prefix="/exceptions", tags=["exceptions"])
 
@@ -270,13 +273,13 @@ def bulk_by_filter(use: Use, org: Org, actor: Actor, body: ByFilterRequest) -> R
 
 
 @routes.post("/bulk-auto-resolve", response_model=Envelope[AutoResolved])
-def bulk_auto_resolve(use: Use, org: Org, actor: Actor, body: AutoResolveRequest) -> Response:
-    """Resolves the open exceptions of a filter that have a suggestion."""
+def bulk_auto_resolve(use: Use, org: Org, actor: Actor, who: Who, body: AutoResolveRequest) -> Response:
+    """Resolves the open exceptions of a filter that have a suggestion and are the caller's to change."""
     decision = Decision(
         BreakStatus.RESOLVED, body.resolution_template or AUTO_RESOLUTION, body.resolved_by or AUTO_RESOLVER
     )
     with use.database.write() as session:
-        done = decisions.resolve_suggested(session, org, body.wanted(), decision, actor, lambda _type: True)
+        done = decisions.resolve_suggested(session, org, body.wanted(), decision, actor, partial(may_decide, who.role))
     reasons = {"not_open": done.not_open, "missing_ai_suggestion": done.missing_suggestion}
     return ok(
         AutoResolved(

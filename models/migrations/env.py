@@ -8,7 +8,9 @@ from sqlmodel import SQLModel
 
 from models import (
     adapter,
+    api_keys,
     artifacts,
+    audit,
     breaks,
     conversations,
     decisions,
@@ -20,12 +22,16 @@ from models import (
     runs,
     sources,
     streams,
+    throttle,
+    tokens,
 )
 from models.db import driven_url
 
 TABLES = (
     adapter,
+    api_keys,
     artifacts,
+    audit,
     breaks,
     conversations,
     decisions,
@@ -37,6 +43,8 @@ TABLES = (
     runs,
     sources,
     streams,
+    throttle,
+    tokens,
 )
 """Importing them is what fills the metadata."""
 

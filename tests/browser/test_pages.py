@@ -53,5 +53,5 @@ def test_a_run_in_the_prefect_ui(page: Page, stack: EmbeddedStack, rest: Rest) -
     expect(link).to_be_visible(timeout=SECONDS)
     address = link.get_attribute("href")
     assert address is not None
-    assert re.fullmatch(rf"{re.escape(stack.api_url)}/api/v1/files/\d+/download", address)
+    assert re.fullmatch(rf"{re.escape(stack.api_url)}/api/v1/files/\d+/download\?token=[\w.-]+", address)
     assert httpx.get(address).text == f"id,_recon_file_id,_recon_row,_recon_reason\na,{files[0]},2,MISSING\n"

@@ -31,7 +31,7 @@ def hold(sitting: Sitting, setup: str, rounds: list[Round]) -> None:
     with SITES[setup](journal) as site:
         data_dir = site.stack.data_dir
         journal.note("stack", f"{setup} is up after {time.monotonic() - began:.1f} s on {data_dir}")
-        with Watcher(site.database, journal) as watcher, Rest(site.stack.api_url) as rest:
+        with Watcher(site.database, journal) as watcher, Rest(site.stack.api_url, "none is needed") as rest:
             course = Course(sitting, setup, site, watcher, rest)
             if course.prepare() and all(course.hold(one) for one in rounds):
                 course.finish()

@@ -162,6 +162,7 @@ def _settings(data_dir: Path, given: Settings | None = None) -> Settings:
         "prefect_port": free_port(),
         "retry_base": 0.5,
         "retry_ceiling": 3.0,
+        "auth": False,
     }
     return (given or Settings()).model_copy(update=chosen)
 

@@ -10,12 +10,20 @@ import httpx
 
 OPEN = {"PENDING", "RUNNING"}
 
+ADMIN = ("admin@recon.test", "a password for tests")
+"""E-mail address and password of the first user of every stack of the tests."""
+
 
 class Rest:
-    """Answers are asserted to be envelopes; `data` comes back."""
+    """Answers are asserted to be envelopes; `data` comes back. Asks as the admin, or as whoever's token or key is given."""
 
-    def __init__(self, base: str) -> None:
+    def __init__(self, base: str, token: str | None = None) -> None:
+        self.base = base
         self.http = httpx.Client(base_url=f"{base}/api/v1", timeout=60)
+        if token is None:
+            token = self.login(*ADMIN)["token"]
+        self.token = token
+        self.http.headers["Authorization"] = f"Bearer {token}"
 
     def __enter__(self) -> Self:
         return self
@@ -24,6 +32,10 @@ class Rest:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.http.close()
+
+    def login(self, email: str, password: str) -> dict[str, Any]:
+        """What POST /auth/login gives."""
+        return self.call("POST", "/auth/login", json={"email": email, "password": password})
 
     def call(self, method: str, path: str, *, status: int = 200, **options: Any) -> Any:
         """The envelope's data; for errors the whole envelope."""

@@ -17,14 +17,18 @@ from recon.ecommerce import generate
 from recon.local import EmbeddedStack
 from recon.truth import SOURCE_FILE, StepTruth
 from recon.verify import TYPES, Inputs, StepResult, check_step, read_rows
+from tests.parts.rest import Rest
 
 
 @pytest.fixture(scope="module")
-def demo(stack: EmbeddedStack, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any], str]:
+def demo(
+    stack: EmbeddedStack, rest: Rest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, dict[str, Any], str]:
     """A small demo: its directory, its JSON report, what it printed."""
     directory = tmp_path_factory.mktemp("demo")
     console = Console(record=True, width=120)
-    assert run_demo(Job(directory, api_url=stack.api_url, orders=300), console, directory / "report.json")
+    job = Job(directory, api_url=stack.api_url, token=rest.token, orders=300)
+    assert run_demo(job, console, directory / "report.json")
     return directory, json.loads((directory / "report.json").read_text()), console.export_text()
 
 
