@@ -102,8 +102,12 @@ class EngineGateway:
                     UUID(deployment_id), parameters=parameters, name=name, idempotency_key=idempotency_key
                 )
             )
-        except ObjectNotFound:
-            return None
+        except DependencyDown as error:
+            # This call of the client has no error of its own for what is not there.
+            answer = getattr(error.__cause__, "response", None)
+            if answer is not None and answer.status_code == httpx.codes.NOT_FOUND:
+                return None
+            raise
         return str(flow_run.id)
 
     def cancel(self, engine_run_id: str) -> None:

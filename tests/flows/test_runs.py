@@ -177,6 +177,16 @@ def test_a_busy_engine_misses_no_stream(rest: Rest, stack: EmbeddedStack, files:
     assert sorted(one["name"] for one in found.json()) == sorted(names)
 
 
+def test_a_deployment_that_was_deleted_in_the_engine_is_made_again(rest: Rest, stack: EmbeddedStack) -> None:
+    stored = rest.upload("again.csv", "id\n1\n")["id"]
+    stream = rest.stream([step(1, stored, stored, rest.rule_set(["id"]))], "Deployed twice")["id"]
+    with httpx.Client(base_url=stack.prefect_api_url, timeout=30) as prefect:
+        named = {"deployments": {"name": {"any_": [f"stream-{stream}"]}}}
+        (deployment,) = prefect.post("/deployments/filter", json=named).json()
+        assert prefect.delete(f"/deployments/{deployment['id']}").status_code == 204
+    assert rest.ended(rest.run(stream))["status"] == "COMPLETED"
+
+
 def test_febrl_in_two_steps(rest: Rest, shared_data: Path) -> None:
     """Exact ids find 4,561 of the 5,000 pairs; names with street numbers find some of the rest, and the truth file says which."""
     files = [
