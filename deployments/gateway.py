@@ -13,11 +13,19 @@ from uuid import UUID
 import httpx
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterExpectedStartTime,
+    FlowRunFilterId,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+    WorkPoolFilter,
+    WorkPoolFilterName,
+)
 from prefect.client.schemas.objects import State, StateType
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.settings import temporary_settings
-from prefect.states import Cancelling
+from prefect.states import Cancelling, Scheduled
 
 from deployments.engine import asking_once, engine_settings
 from deployments.schedules import deployment_schedules
@@ -48,6 +56,15 @@ class EngineState:
 
     def older_than(self, seconds: float, now: datetime) -> bool:
         return self.since is not None and self.since < now - timedelta(seconds=seconds)
+
+
+@dataclass(frozen=True)
+class EngineRun:
+    """An engine run with the engine's id of its deployment."""
+
+    id: str
+    deployment_id: str
+    state: EngineState
 
 
 class EngineGateway:
@@ -130,6 +147,32 @@ class EngineGateway:
             for one in found
             if one.state is not None
         }
+
+    def unclaimed(self, after: datetime) -> list[EngineRun]:
+        """The engine runs of our pool, due since `after`, that the engine started by itself and that are not over well."""
+        wanted = FlowRunFilter(
+            expected_start_time=FlowRunFilterExpectedStartTime.model_validate({"after_": after}),
+            state=FlowRunFilterState(
+                type=FlowRunFilterStateType(any_=[StateType.PENDING, StateType.RUNNING, StateType.CRASHED])
+            ),
+        )
+        pool = WorkPoolFilter(name=WorkPoolFilterName(any_=[self._pool]))
+        found = _ask(lambda: self._client.read_flow_runs(flow_run_filter=wanted, work_pool_filter=pool))
+        return [
+            EngineRun(
+                str(one.id),
+                str(one.deployment_id),
+                EngineState(str(one.state.type.value), one.state.name, one.state.timestamp),
+            )
+            for one in found
+            if one.state is not None and one.parameters.get("run_id") is None
+        ]
+
+    def again(self, engine_run_id: str, message: str) -> None:
+        """Has the engine begin a run once more, from its beginning."""
+        state = Scheduled(name="AwaitingRetry", message=message)
+        with suppress(ObjectNotFound):
+            _ask(lambda: self._client.set_flow_run_state(engine_run_id, state, force=True))
 
     def _ensure_pool(self) -> None:
         try:

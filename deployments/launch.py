@@ -10,14 +10,14 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from sqlmodel import col, select
+from sqlmodel import col, or_, select
 
 from deployments.gateway import ENGINE_OVER, EngineGateway, EngineState
 from deployments.names import engine_name
 from deployments.register import Registrar
-from models import recovery, runs, turns
+from models import recovery, runs, starts, turns
 from models.base import utc_now
 from models.db import Database
 from models.errors import DependencyDown, ReconError
@@ -34,6 +34,9 @@ SUBMIT_GRACE = timedelta(seconds=3)
 
 SETTLE_GRACE = timedelta(seconds=10)
 """How long our rows and the engine's may differ: whoever ends a run writes to one after the other."""
+
+SECOND_CHANCE = timedelta(minutes=5)
+"""How long after its time an engine run that was lost before it had a row of ours is begun again."""
 
 AT_ONCE = 100
 """Engine runs that are asked for in one request."""
@@ -121,6 +124,7 @@ class Launcher:
         if now - self._database_since > 2 * self._settings.heartbeat:
             self._release_silent()
         self._try(self._compare_open, "open runs were not compared with the engine")
+        self._try(self._begin_again, "the engine's own runs were not looked at")
         self._try(self._settle_ended, "ended runs were not compared with the engine")
 
     def _release_silent(self) -> None:
@@ -144,8 +148,36 @@ class Launcher:
                 self.engine_ended(str(run.engine_run_id), cancelled=True, how=state.name)
             elif state.type in ENGINE_OVER:
                 self._release(run, f"The engine ended the run: {state.name}")
-            elif state.type == "PENDING" and state.older_than(self._settings.engine_start, now):
+            elif self._stuck(state, now) and run.heartbeat_at is None:
                 self._release(run, f"The engine run did not begin within {self._settings.engine_start:g} s")
+
+    def _stuck(self, state: EngineState, now: datetime) -> bool:
+        """Whether a worker has had an engine run for so long that it must have begun."""
+        return state.type in ("PENDING", "RUNNING") and state.older_than(self._settings.engine_start, now)
+
+    def _begin_again(self) -> None:
+        """Has the engine begin those runs of its own again that were lost before they had a row of ours."""
+        now = utc_now()
+        lost = [
+            one
+            for one in self._gateway.unclaimed(now - SECOND_CHANCE)
+            if self._stuck(one.state, now)
+            or (one.state.type == "CRASHED" and one.state.older_than(SETTLE_GRACE.total_seconds(), now))
+        ]
+        if not lost:
+            return
+        ids = [one.id for one in lost]
+        keys = [starts.engine_key(one) for one in ids]
+        with self._database.read() as session:
+            deployments = [one.deployment_id for one in lost]
+            ours = set(session.exec(select(Stream.deployment_id).where(col(Stream.deployment_id).in_(deployments))))
+            chosen = or_(col(StreamRun.engine_run_id).in_(ids), col(StreamRun.idempotency_key).in_(keys))
+            rows = session.exec(select(StreamRun.engine_run_id, StreamRun.idempotency_key).where(chosen)).all()
+        known = {name for row in rows for name in row}
+        for one, key in zip(lost, keys, strict=True):
+            if one.deployment_id in ours and not known & {one.id, key}:
+                log.warning("engine run %s is begun again: it was %s and had no run", one.id, one.state.type)
+                self._gateway.again(one.id, "It was lost before it had begun")
 
     def _settle_ended(self) -> None:
         """Makes the engine's records of ended runs say what ours say."""

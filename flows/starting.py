@@ -22,7 +22,7 @@ def own_run(session: Session, stream_id: int, flow_run: FlowRun, trigger: dict[s
     the fire time or event has its run already. Raises Conflict where a person asked for what the stream's state forbids.
     """
     engine_run_id = str(flow_run.id)
-    key = f"engine-run-{engine_run_id}"
+    key = starts.engine_key(engine_run_id)
     is_own = or_(col(StreamRun.engine_run_id) == engine_run_id, col(StreamRun.idempotency_key) == key)
     run = session.exec(select(StreamRun).where(col(StreamRun.stream_id) == stream_id, is_own)).one_or_none()
     if run is not None:

@@ -66,6 +66,11 @@ def on_event(stream: Stream, event: Event) -> Start:
     return Start(TriggerType.EVENT, event.id, event.metadata)
 
 
+def engine_key(engine_run_id: str) -> str:
+    """The idempotency key of the run of an engine run that a person started at the engine."""
+    return f"engine-run-{engine_run_id}"
+
+
 def known(session: Session, stream_id: int, key: str) -> StreamRun | None:
     """The run that this occasion started, if it did."""
     chosen = select(StreamRun).where(col(StreamRun.stream_id) == stream_id, col(StreamRun.event_id) == key)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from deployments.gateway import EngineGateway, EngineState
+from deployments.gateway import EngineGateway, EngineRun, EngineState
 from deployments.launch import Launcher
 from deployments.register import Registrar
 from models import recovery, runs
@@ -33,6 +33,7 @@ class Engine(EngineGateway):
         self.runs: dict[str, EngineState] = {}
         self.keys: dict[str, str] = {}
         self.told: list[tuple[str, str]] = []
+        self.own: list[EngineRun] = []
         self.down = False
 
     def register(self, flow_name: str, deployment_name: str, **_: Any) -> str:
@@ -57,6 +58,14 @@ class Engine(EngineGateway):
     def states(self, engine_run_ids: Sequence[str]) -> dict[str, EngineState]:
         self._answer()
         return {one: self.runs[one] for one in engine_run_ids if one in self.runs}
+
+    def unclaimed(self, after: datetime) -> list[EngineRun]:
+        self._answer()
+        return self.own
+
+    def again(self, engine_run_id: str, message: str) -> None:
+        self._answer()
+        self.told.append((engine_run_id, "again"))
 
     def _answer(self) -> None:
         if self.down:
@@ -136,7 +145,6 @@ def test_a_lost_submission_is_found_and_made_once(scene: Scene) -> None:
         (EngineState("CRASHED", "Crashed"), "ended the run: Crashed"),
         (EngineState("FAILED", "Failed"), "ended the run: Failed"),
         (None, "does not know the run"),
-        (EngineState("PENDING", "Pending", utc_now() - LONG_AGO), "did not begin"),
     ],
 )
 def test_an_engine_run_that_is_over_is_replaced(scene: Scene, state: EngineState | None, reason: str) -> None:
@@ -155,6 +163,34 @@ def test_an_engine_run_that_is_over_is_replaced(scene: Scene, state: EngineState
     assert scene.steps(run_id) == ["RETRY_WAIT", "PENDING"]
     with scene.database.read() as session:
         assert reason in str(runs.step_runs(session, run_id)[0][0].error_message)
+
+
+@pytest.mark.parametrize("state", ["PENDING", "RUNNING"])
+def test_an_engine_run_that_a_worker_took_and_never_began_is_replaced(scene: Scene, state: str) -> None:
+    run_id = scene.run()
+    scene.engine.runs[scene.engine_run(run_id)] = EngineState(state, since=utc_now() - LONG_AGO)
+    scene.age(run_id)
+    scene.launcher.sweep()
+    assert scene.engine_run(run_id) == f"E:recon-run-{run_id}-2"
+    assert scene.at(run_id).status == "PENDING"
+
+
+def test_the_engine_s_own_run_that_was_lost_before_it_had_a_row_is_begun_again(scene: Scene) -> None:
+    run_id = scene.run()
+    with scene.database.write() as session:
+        session.get_one(Stream, scene.at(run_id).stream_id).deployment_id = "ours"
+        session.get_one(StreamRun, run_id).engine_run_id = "has a row"
+    ago = utc_now() - LONG_AGO
+    scene.engine.runs["has a row"] = EngineState("RUNNING", since=utc_now())
+    scene.engine.own = [
+        EngineRun("has a row", "ours", EngineState("CRASHED", since=ago)),
+        EngineRun("crashed", "ours", EngineState("CRASHED", since=ago)),
+        EngineRun("stuck", "ours", EngineState("PENDING", since=ago)),
+        EngineRun("just begins", "ours", EngineState("RUNNING", since=utc_now())),
+        EngineRun("somebody else's", "theirs", EngineState("CRASHED", since=ago)),
+    ]
+    scene.launcher.sweep()
+    assert scene.engine.told == [("crashed", "again"), ("stuck", "again")]
 
 
 @pytest.mark.parametrize("state", ["SCHEDULED", "RUNNING", "PENDING"])

@@ -9,12 +9,14 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from itertools import pairwise
 from typing import Any
 
 import httpx
 import psutil
 
+from models.base import utc_now
 from recon.components import stack_components
 from recon.local import EmbeddedStack, free_port
 from tests.flows.slow import SLOW_PASS, slow_rows
@@ -135,6 +137,23 @@ def runs_queue_up(stack: EmbeddedStack, rest: Rest, material: Material) -> None:
     assert "Queued" in [one["state_name"] for one in engine_runs(stack, stream)]
 
 
+def the_engine_s_own_run_may_be_lost_before_it_begins(stack: EmbeddedStack, rest: Rest, material: Material) -> None:
+    """A run that Prefect starts by itself is Crashed before it has a row of ours: it is begun again."""
+    stream = rest.stream([material.quick_step(1)])["id"]
+    prefect, named = stack.prefect_api_url, {"deployments": {"name": {"any_": [f"stream-{stream}"]}}}
+    (deployment,) = httpx.post(f"{prefect}/deployments/filter", json=named).json()
+    # Due in a moment: no worker has taken it before it is Crashed.
+    due = (utc_now() + timedelta(seconds=3)).isoformat()
+    state = {"type": "SCHEDULED", "state_details": {"scheduled_time": due}}
+    made = httpx.post(f"{prefect}/deployments/{deployment['id']}/create_flow_run", json={"state": state}).json()
+    crashed = {"state": {"type": "CRASHED"}, "force": True}
+    httpx.post(f"{prefect}/flow_runs/{made['id']}/set_state", json=crashed).raise_for_status()
+    until(lambda: rest.call("GET", f"/streams/{stream}/runs"))
+    (run,) = rest.call("GET", f"/streams/{stream}/runs")
+    assert rest.ended(run["id"], PATIENCE)["status"] == "COMPLETED"
+    assert len(rest.call("GET", f"/streams/{stream}/runs")) == 1
+
+
 def a_second_run_is_skipped(stack: EmbeddedStack, rest: Rest, material: Material) -> None:
     stream = rest.stream([material.long_step(1)], triggerConfig={"concurrency": "SKIP"})["id"]
     run_id = rest.run(stream)
@@ -194,6 +213,24 @@ def a_kill_is_survived(stack: EmbeddedStack, rest: Rest, material: Material, vic
     attempts = [one["attemptNo"] for one in rest.steps(run_id)]
     # An executor takes its attempt with it; a server that dies costs none.
     assert attempts[1] == (2 if victim in ("child", "worker", "executors") else 1), (victim, attempts)
+
+
+def a_database_may_go(
+    stack: EmbeddedStack, rest: Rest, material: Material, crash: Callable[[], object], start: Callable[[], object]
+) -> None:
+    """Our tables are away for longer than a step needs, while it is matched: it commits when they are back."""
+    stream = rest.stream([material.quick_step(1), material.some_step(2), material.quick_step(3)], "no database")["id"]
+    run_id = rest.run(stream)
+    under_way(rest, run_id, 2)
+    crash()
+    time.sleep(20)
+    start()
+    until(lambda: rest.http.get(f"/stream-runs/{run_id}").status_code == 200)
+    run = rest.ended(run_id, PATIENCE)
+    assert run["status"] == "COMPLETED", run
+    whole(rest, run_id)
+    assert [one["attemptNo"] for one in rest.steps(run_id)] == [1, 1, 1]
+    assert len(engine_runs(stack, stream)) == 1
 
 
 @contextlib.contextmanager
