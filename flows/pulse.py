@@ -65,7 +65,7 @@ class Pulse:
 
     def _end(self) -> None:
         # The worker's way is the better one: the engine then knows how the run ended.
-        if self._over.wait(2 * self._place.settings.worker_grace) or OWN_PROCESS not in os.environ:
+        if self._over.wait(self._place.settings.worker_grace) or OWN_PROCESS not in os.environ:
             return
         log.warning("run %s has ended or goes on elsewhere; this process ends", self._run_id)
         if os.getpgid(0) == os.getpid():
