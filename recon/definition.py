@@ -11,7 +11,7 @@ from matching import spec
 from matching.errors import ReconError
 from models.errors import ValidationFailed
 from recon.given import Given, Input, StepOutput, input_of
-from recon.rule_sets import RuleSet, severities_of
+from recon.rule_sets import Rules, RuleSet, severities_of
 
 if TYPE_CHECKING:
     from recon.deploying import Deployment
@@ -32,7 +32,7 @@ class Step:
     name: str
     source: Given
     target: Given
-    rules: spec.RuleSet | Mapping[str, Any] | str | PathLike[str]
+    rules: Rules
     continue_on_failure: bool = False
     max_retries: int = 0
     severities: spec.Severities | Mapping[str, Any] | None = None

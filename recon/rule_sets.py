@@ -2,21 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
+
+from pydantic_core import to_json
 
 from matching import spec
 from recon.rule_files import checked
 from recon.short_forms import one_pass, read_definition
 
 
-class RuleSet(spec.RuleSet):
+class RuleSet:
     """How records find their partners and how their values are compared, as POST /rules takes it; see docs/passes.md.
 
-    Field names are snake case in Python and camel case in JSON; either is taken.
+    Parts are objects (`recon.Pass`, `recon.Severities`, …) or JSON objects, with names in snake or camel case. Raises RuleInvalid,
+    whose `fields` map paths such as `passes[0].keys[1]` to texts.
     """
+
+    # No pydantic model: Prefect looks into the models that a task is given, and stumbles over the field `keys` of a pass.
+    __slots__ = ("specification",)
+
+    def __init__(
+        self,
+        passes: Sequence[spec.Pass | Json] = (),
+        *,
+        name: str | None = None,
+        severities: spec.Severities | Json | None = None,
+        amount: spec.Amount | Json | None = None,
+        potential_matches: spec.PotentialMatches | Json | None = None,
+        field_mappings: Sequence[spec.FieldMapping | Json] = (),
+        matching_rules: Sequence[spec.MatchingRule | Json] = (),
+    ) -> None:
+        self.specification = spec.rule_set_of(
+            {
+                "name": name,
+                "passes": list(passes) or None,
+                "severities": severities,
+                "amount": amount,
+                "potentialMatches": potential_matches,
+                "fieldMappings": list(field_mappings),
+                "matchingRules": list(matching_rules),
+            }
+        )
+        """What matching takes."""
 
     @classmethod
     def of(cls, keys: Iterable[str] | str, compare: Iterable[str] | str = (), *, name: str | None = None) -> Self:
@@ -26,22 +56,45 @@ class RuleSet(spec.RuleSet):
         A=B:0.01 (amounts within a tolerance, inclusive), A=B:1d (dates within days), A=B:~0.9 (similar texts), A=B:contains,
         A=B:starts-with, A=B:ends-with. Raises RuleInvalid.
         """
-        return cls.read({"name": name, "passes": [one_pass(_several(keys), _several(compare))]})
+        return cls([one_pass(_several(keys), _several(compare))], name=name)
 
     @classmethod
-    def read(cls, given: spec.RuleSet | Mapping[str, Any] | str | PathLike[str]) -> Self:
+    def read(cls, given: Rules) -> Self:
         """A rule set of another kind: a JSON object, or the path of a file that holds one. Raises RuleInvalid."""
         if isinstance(given, cls):
             return given
-        if isinstance(given, spec.RuleSet):
-            given = given.model_dump(by_alias=True)
-        elif isinstance(given, str | PathLike):
-            given = read_definition(Path(given))
-        return spec.validated(cls, checked(given))
+        made = cls()
+        if isinstance(given, RuleSet):
+            made.specification = given.specification
+        elif isinstance(given, spec.RuleSet):
+            made.specification = given
+        else:
+            definition = given if isinstance(given, Mapping) else read_definition(Path(given))
+            made.specification = spec.rule_set_of(checked(definition))
+        return made
+
+    @property
+    def name(self) -> str | None:
+        return self.specification.name
 
     def definition(self) -> dict[str, Any]:
         """The JSON object that says this rule set, as POST /rules takes it."""
-        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+        return self.specification.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, RuleSet) and other.specification == self.specification
+
+    def __hash__(self) -> int:
+        return hash(to_json(self.definition()))
+
+    def __repr__(self) -> str:
+        return f"RuleSet.read({self.definition()})"
+
+
+Json: TypeAlias = Mapping[str, Any]
+
+Rules: TypeAlias = "RuleSet | spec.RuleSet | Json | str | PathLike[str]"
+"""What a rule set may be given as."""
 
 
 def _several(given: Iterable[str] | str) -> list[str]:

@@ -14,7 +14,7 @@ from time import sleep
 import polars as pl
 
 from matching.errors import ReconError
-from matching.spec import RuleSet, Severities
+from matching.spec import Severities
 from models.bounded import default_limit, reconcile_within
 from models.errors import ValidationFailed, described
 from models.lifecycle import RunStatus, StepRunStatus, roll_up
@@ -26,6 +26,7 @@ from recon.given import GivenInput, Input, StepOutput, input_of
 from recon.inputs import IN_MEMORY
 from recon.opening import Inputs
 from recon.results import RunFailed, StepResult, StreamResult, WorkFolder
+from recon.rule_sets import RuleSet
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,9 @@ def match_once(
     sides = {"source": input_of(source), "target": input_of(target)}
     with _working(sides.items(), memory, work_dir) as place:
         opened = [place.inputs.open(one) for one in sides.values()]
-        outcome = reconcile_within(place.limit, place.folder.made("spill"), rule_set, *opened, severities=severities)
+        outcome = reconcile_within(
+            place.limit, place.folder.made("spill"), rule_set.specification, *opened, severities=severities
+        )
     result = StepResult(name, 1, StepRunStatus.COMPLETED, outcome=outcome, attempts=1, folder=place.folder)
     _kept(place, result)
     return result
@@ -129,7 +132,12 @@ def _run_step(
             sides = [_frame(place, step.input(side), done) for side in SIDES]
             spill = place.folder.made(f"step-{order}-attempt-{attempt}")
             outcome = reconcile_within(
-                place.limit, spill, step.rule_set, *sides, severities=step.own_severities, on_progress=tell
+                place.limit,
+                spill,
+                step.rule_set.specification,
+                *sides,
+                severities=step.own_severities,
+                on_progress=tell,
             )
         except Exception as error:  # noqa: BLE001 - a step's failure is a result, under its policy
             if not _retryable(error) or attempt > step.max_retries:

@@ -16,7 +16,7 @@ from matching import spec
 from models.fetching import display_url
 from recon.given import GivenInput
 from recon.results import StepResult
-from recon.rule_sets import RuleSet, severities_of
+from recon.rule_sets import Rules, RuleSet, severities_of
 from recon.running import match_once
 
 P = ParamSpec("P")
@@ -57,7 +57,7 @@ def plain_task(**options: Any) -> Callable[[Callable[P, R]], PlainTask[P, R]]:
 def reconcile(
     source: GivenInput,
     target: GivenInput,
-    rules: spec.RuleSet | Mapping[str, Any] | str | PathLike[str],
+    rules: Rules,
     *,
     name: str = "reconcile",
     out: str | PathLike[str] | None = None,

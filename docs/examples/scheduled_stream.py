@@ -30,4 +30,4 @@ if __name__ == "__main__":
     print(f"stream {deployment.stream_id}; prefect deployment run '{deployment.prefect_deployment}'")
     result = deployment.run()
     print(result)
-    print(result.steps["the rest vs the bank"].unmatched_source)
+    print(result.steps["the rest vs the bank"].unmatched_source["order_id"].to_list())
