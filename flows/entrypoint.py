@@ -20,12 +20,15 @@ from flows.step import AttemptFenced
 from flows.workplace import Workplace, process_workplace
 from models import recovery, turns
 from models.base import utc_now
-from models.errors import PlanInvalid
+from models.errors import Conflict, NotFound, PlanInvalid
 from models.lifecycle import RUN_TERMINAL, RunStatus
 from models.runs import StreamRun
 from models.starts import NotStarted
 
 log = logging.getLogger(__name__)
+
+REFUSALS = (NotFound, Conflict, PlanInvalid)
+"""What a person may ask for in the engine's UI and can't have: said there in our words, without a traceback."""
 
 
 def note_the_end(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:  # noqa: ARG001 - Prefect calls it by keyword
@@ -62,6 +65,8 @@ def run_stream(
     except NotStarted as reason:
         log.warning("no run was created: %s", reason.message)
         return Completed(name="Skipped", message=reason.message)
+    except REFUSALS as reason:
+        return Failed(message=f"{reason.code}: {reason.message}")
     if claimed.waits_for is not None:
         return Completed(
             name="Queued",
@@ -91,7 +96,9 @@ def _claim(
     session: Session, stream_id: int | None, run_id: int | None, flow_run: FlowRun, trigger: dict[str, Any] | None
 ) -> _Claim:
     if run_id is not None:
-        run = session.get_one(StreamRun, run_id)
+        run = session.get(StreamRun, run_id)
+        if run is None:
+            raise NotFound("StreamRun", run_id)
     elif stream_id is not None:
         run = own_run(session, stream_id, flow_run, trigger)
     else:
