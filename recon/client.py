@@ -173,8 +173,11 @@ class Client:
             body: dict[str, Any] = response.json()
         except ValueError:
             body = {"message": response.text[:500]}
+        told = body.get("data")
+        fields = {str(name): str(text) for name, text in told.items()} if isinstance(told, dict) else {}
+        blamed = "".join(f"; {name}: {text}" for name, text in fields.items())
         raise RequestRefused(
-            f"{method} {path} was answered {response.status_code} {body.get('error', '')}: {body.get('message')}",
-            fields={str(name): str(text) for name, text in (body.get("data") or {}).items()},
+            f"{method} {path} was answered {response.status_code} {body.get('error', '')}: {body.get('message')}{blamed}",
+            fields=fields,
             status=response.status_code,
         )
