@@ -1,6 +1,6 @@
 """The REST API through the Client: upload, describe, run, download. curl does the same; see the README.
 
-RECON_API_URL=http://127.0.0.1:8080 python over_rest.py
+RECON_API_TOKEN=… python over_rest.py
 """
 
 import os

@@ -1,6 +1,6 @@
 """A stream as code at a running Recon Streams (`recon up`): deployed with a schedule, and run once now.
 
-RECON_API_URL=http://127.0.0.1:8080 python scheduled_stream.py
+RECON_API_TOKEN=… python scheduled_stream.py
 """
 
 from pathlib import Path

@@ -21,6 +21,7 @@ OVER = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 LISTED = {
     "recon-stream/any-stream": [],
     "recon-recover/every-minute": ["* * * * *"],
+    "recon-tidy/hourly": ["17 * * * *"],
     "settle-orders/example": ["30 6 * * 1-5"],
 }
 
@@ -71,7 +72,7 @@ def test_schedules_are_those_of_the_file(deployed: dict[str, Any]) -> None:
     assert deployed["recon-recover/every-minute"]["concurrency_options"]["collision_strategy"] == "CANCEL_NEW"
 
 
-@pytest.mark.parametrize("name", ["recon-recover/every-minute", "settle-orders/example"])
+@pytest.mark.parametrize("name", ["recon-recover/every-minute", "recon-tidy/hourly", "settle-orders/example"])
 def test_what_is_listed_runs(prefect: httpx.Client, deployed: dict[str, Any], name: str) -> None:
     run = ended(prefect, deployed[name])
     assert run["state_type"] == "COMPLETED", run["state"]

@@ -63,7 +63,7 @@ def test_a_flow_of_ones_own_at_a_prefect_server(stack: EmbeddedStack, tmp_path: 
 
 def test_a_stream_as_code_with_a_schedule(stack: EmbeddedStack, rest: Rest, tmp_path: Path) -> None:
     for _ in range(2):  # deploying again changes the same stream
-        printed = run("scheduled_stream.py", tmp_path, RECON_API_URL=stack.api_url)
+        printed = run("scheduled_stream.py", tmp_path, RECON_API_URL=stack.api_url, RECON_API_TOKEN=rest.token)
         assert "Settlement as code: COMPLETED" in printed
         assert "['O-1006']" in printed
     (stream,) = (one for one in rest.call("GET", "/streams") if one["name"] == "Settlement as code")
@@ -73,7 +73,7 @@ def test_a_stream_as_code_with_a_schedule(stack: EmbeddedStack, rest: Rest, tmp_
     assert len(rest.call("GET", f"/streams/{stream['id']}/runs")) == 2
 
 
-def test_the_rest_api(stack: EmbeddedStack, tmp_path: Path) -> None:
-    printed = run("over_rest.py", tmp_path, RECON_API_URL=stack.api_url)
+def test_the_rest_api(stack: EmbeddedStack, rest: Rest, tmp_path: Path) -> None:
+    printed = run("over_rest.py", tmp_path, RECON_API_URL=stack.api_url, RECON_API_TOKEN=rest.token)
     assert printed.startswith("COMPLETED {'totalSteps': 1, 'completedSteps': 1")
     assert printed.count(" True") == 4
