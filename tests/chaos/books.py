@@ -10,7 +10,7 @@ from typing import Any
 from models.lifecycle import RunStatus, StepRunStatus
 from tests.parts.rest import Rest, step
 
-ORDERS = 30_000
+ORDERS = 10_000
 """A multiple of 1,000."""
 
 STRANGERS = 300

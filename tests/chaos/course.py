@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from tests.chaos.faults import Injector
 from tests.chaos.invariants import Evidence, Ledger, Reference
 from tests.chaos.journal import Journal
 from tests.chaos.plan import Fault, Round
-from tests.chaos.sites import Site
+from tests.chaos.sites import ORPHAN_GRACE, Site
 from tests.chaos.watcher import Watcher
 from tests.parts.rest import Rest
 
@@ -30,7 +31,7 @@ RECOVERY_LIMIT = 120.0
 machine of its own; this also holds on a busy one. The sitting prints what was measured."""
 
 STRAY_LIMIT = 30.0
-ORPHAN_LIMIT = 5.0
+ORPHAN_LIMIT = 2 * ORPHAN_GRACE + 30
 """Seconds until the sweep must have removed what attempts left: its grace and its interval, with some room."""
 
 
@@ -43,6 +44,8 @@ class Sitting:
         self.faults: Counter[str] = Counter()
         self.violations: list[str] = []
         self.recoveries: list[float] = []
+        self.over = threading.Event()
+        """Somebody wants the sitting to end before its time."""
 
     def violation(self, words: str) -> None:
         self.violations.append(words)
@@ -87,7 +90,9 @@ class Course:
         return good
 
     def hold(self, wanted: Round) -> bool:
-        """One round; False if the stack does not come back."""
+        """One round; False if the stack does not come back, or nobody wants to see more."""
+        if self._sitting.over.is_set():
+            return False
         submissions: list[tuple[Fault, Submission]] = []
         for fault in wanted.faults:
             self._strike(fault, submissions)
@@ -112,7 +117,7 @@ class Course:
         self._check(submissions)
         self._sitting.journal.note(
             "round",
-            f"{wanted.number} ended {recovery:.1f} s after its last fault; {len(self._sitting.violations)} violations",
+            f"{wanted.number} ({self._setup}) ended {recovery:.1f} s after its last fault; {len(self._sitting.violations)} violations",
         )
         return True
 
@@ -141,7 +146,7 @@ class Course:
             time.sleep(fault.delay)
             hit = self._injector.strike(fault)
         moment = fault.moment if met else f"{fault.moment} (missed)"
-        words = f"{fault.number:3} {fault.act} at {moment} + {fault.delay} s: {hit or 'nothing to hit'}"
+        words = f"{fault.number:3} {self._setup} {fault.act} at {moment} + {fault.delay} s: {hit or 'nothing to hit'}"
         facts = {"fault": fault.number, "act": fault.act, "hit": hit, "flying": self._watcher.in_flight()}
         self._sitting.journal.note("fault", words, **facts)
         if hit is not None:

@@ -82,8 +82,8 @@ STREAMS = ("chain", "breaks", "tolerant", "stopping")
 ROUND = 4
 """Faults of one round."""
 
-SHORTEST, LONGEST = 1.0, 6.0
-"""Seconds that a fault lasts, if it lasts."""
+SHORTEST, LONGEST, FROZEN = 1.0, 6.0, 16.0
+"""Seconds that a fault lasts, if it lasts; a process is frozen for longer, so that it is taken for lost and then goes on."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class Round:
 
 
 def make_plan(seed: int, faults: int, setups: tuple[str, ...] = tuple(DECKS)) -> list[Round]:
-    """`faults` in rounds, shared out evenly to the set-ups, one set-up after the other."""
+    """`faults` in rounds, shared out evenly to the set-ups; the numbers of one go before those of the next."""
     rounds: list[Round] = []
     number = 0
     for place, setup in enumerate(setups):
@@ -144,7 +144,7 @@ def _fault(draw: random.Random, number: int, act: Act) -> Fault:
         act=act,
         moment=moment,
         delay=round(draw.uniform(0, 0.5), 3),
-        seconds=round(draw.uniform(SHORTEST, LONGEST), 1),
+        seconds=round(draw.uniform(SHORTEST, FROZEN if act is Act.FREEZE_CHILD else LONGEST), 1),
         pause=round(draw.choice((0.0, draw.uniform(0, 4))), 1),
         pick=round(draw.random(), 3),
         stream=draw.choice(STREAMS),

@@ -10,6 +10,7 @@ import signal
 import statistics
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -73,16 +74,26 @@ def main(arguments: list[str] | None = None) -> None:
     with closing(Journal(home)) as journal:
         sitting = Sitting(journal, given.seed)
         journal.note("sitting", f"seed {given.seed}, {given.faults} faults on {', '.join(setups)}; journal in {home}")
-        for setup in setups:
-            if rounds := [one for one in plan if one.setup == setup]:
-                try:
-                    hold(sitting, setup, rounds)
-                except Exception as error:  # noqa: BLE001 - whatever ends a set-up before its time is a violation
-                    sitting.violation(f"{setup} broke down: {type(error).__name__}: {error}")
+        # Side by side: most of a recovery is waiting.
+        with ThreadPoolExecutor(len(setups)) as courses:
+            held = [courses.submit(_hold, sitting, one, [each for each in plan if each.setup == one]) for one in setups]
+            try:
+                wait(held)
+            except BaseException:
+                sitting.over.set()
+                raise
         words = summary(sitting)
         (home / "summary.txt").write_text(words + "\n")
         sys.stdout.write(words + "\n")
     sys.exit(1 if sitting.violations else 0)
+
+
+def _hold(sitting: Sitting, setup: str, rounds: list[Round]) -> None:
+    try:
+        if rounds:
+            hold(sitting, setup, rounds)
+    except Exception as error:  # noqa: BLE001 - whatever ends a set-up before its time is a violation
+        sitting.violation(f"{setup} broke down: {type(error).__name__}: {error}")
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

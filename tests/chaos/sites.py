@@ -23,8 +23,11 @@ from recon.processes import Event
 from tests.chaos.disk import Disk, small_disk
 from tests.chaos.journal import Journal
 from tests.chaos.proxy import Line
-from tests.parts.postgres import PostgresServer, postgres
+from tests.parts.postgres import PostgresServer, can_hold_prefect, new_database, postgres
 from tests.parts.s3 import BUCKET, S3Server, s3_server
+
+ORPHAN_GRACE = 60.0
+"""Seconds; longer than an attempt takes from its first blob to its commit, whatever happens meanwhile."""
 
 _POLL = 0.1
 
@@ -122,20 +125,25 @@ def embedded(journal: Journal) -> Iterator[Site]:
 
 @contextlib.contextmanager
 def servers(journal: Journal) -> Iterator[Site]:
-    """PostgreSQL and S3, each behind a proxy."""
+    """PostgreSQL and S3, each behind a proxy; the engine's tables are on the same PostgreSQL where that can hold them."""
+    shared = can_hold_prefect()
     with (
-        postgres() as database,
+        postgres(for_prefect=shared) as database,
         s3_server() as s3,
         Line(database.port) as to_database,
         Line(s3.ports[0]) as to_storage,
         contextlib.ExitStack() as temporary,
     ):
         home = temporary.enter_context(small_disk()).home
-        url = make_url(database.url).set(port=to_database.port)
+
+        def behind(url: str) -> str:
+            return make_url(url).set(port=to_database.port).render_as_string(hide_password=False)
+
         given = s3.settings(
             "chaos",
             home / "stack",
-            database_url=url.render_as_string(hide_password=False),
+            database_url=behind(database.url),
+            prefect_database_url=behind(new_database(database.url, "prefect")) if shared else None,
             storage_endpoint_url=f"http://127.0.0.1:{to_storage.port}",
         )
         settings = _settings(home / "stack", given)
@@ -163,6 +171,12 @@ def _settings(data_dir: Path, given: Settings | None = None) -> Settings:
         "retry_base": 0.5,
         "retry_ceiling": 3.0,
         "auth": False,
+        # Everything that is waited for is short, and no run is given up because too much happened to it.
+        "heartbeat": 1.0,
+        "lost_after": 10.0,
+        "engine_start": 15.0,
+        "run_restarts": 50,
+        "orphan_grace": ORPHAN_GRACE,
     }
     return (given or Settings()).model_copy(update=chosen)
 

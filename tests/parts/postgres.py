@@ -27,14 +27,17 @@ def _installed() -> Path:
     return max(Path(found.submodule_search_locations[0]).glob("pginstall*"))
 
 
-def _debians() -> Path:
-    """Debian's newest PostgreSQL with its contributed modules, pg_trgm among them; skips the test where there is none."""
+def _debians() -> list[Path]:
+    """Debian's PostgreSQLs with its contributed modules, pg_trgm among them, the newest one first."""
     whole = Path("/usr/share/postgresql").glob("*/extension/pg_trgm.control")
     found = [Path("/usr/lib/postgresql") / control.parts[-3] for control in whole]
     servers = [one for one in found if (one / "bin" / "pg_ctl").is_file()]
-    if not servers:
-        pytest.skip("needs Debian's packages postgresql and postgresql-contrib")
-    return max(servers, key=lambda one: float(one.name))
+    return sorted(servers, key=lambda one: -float(one.name))
+
+
+def can_hold_prefect() -> bool:
+    """Whether `for_prefect` can be had here."""
+    return bool(_debians())
 
 
 @dataclass
@@ -72,15 +75,17 @@ class PostgresServer:
 def postgres(*, for_prefect: bool = False) -> Iterator[PostgresServer]:
     """A running server; it is stopped and its files are gone afterwards.
 
-    Prefect's own tables need an extension that the wheel does not bring.
+    Prefect's own tables need an extension that the wheel does not bring; `for_prefect` skips the test where there is none.
     """
+    if for_prefect and not can_hold_prefect():
+        pytest.skip("needs Debian's packages postgresql and postgresql-contrib")
     # PostgreSQL refuses to run as root.
     user = "nobody" if os.geteuid() == 0 else None
     with tempfile.TemporaryDirectory(prefix="recon-pg-") as directory:
         home = Path(directory)
         if user is not None:
             os.chown(home, pwd.getpwnam(user).pw_uid, -1)
-        installed = _debians() if for_prefect else _installed()
+        installed = _debians()[0] if for_prefect else _installed()
         if user is not None and not all(parent.stat().st_mode & 0o001 for parent in installed.parents):
             # An unprivileged user can't get at programs below a private directory.
             installed = Path(shutil.copytree(installed, home / "installed", symlinks=True))
