@@ -117,7 +117,8 @@ class Course:
         self._check(submissions)
         self._sitting.journal.note(
             "round",
-            f"{wanted.number} ({self._setup}) ended {recovery:.1f} s after its last fault; {len(self._sitting.violations)} violations",
+            f"{wanted.number} ({self._setup}) ended {recovery:.1f} s after its last fault; "
+            f"{len(self._sitting.violations)} violations so far",
         )
         return True
 
