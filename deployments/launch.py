@@ -38,6 +38,9 @@ SETTLE_GRACE = timedelta(seconds=10)
 SECOND_CHANCE = timedelta(minutes=5)
 """How long after its time an engine run that was lost before it had a row of ours is begun again."""
 
+WRITES_AT_ONCE = 1.0
+"""Seconds. A database that takes longer to begin a write keeps those who live from saying so."""
+
 AT_ONCE = 100
 """Engine runs that are asked for in one request."""
 
@@ -109,18 +112,23 @@ class Launcher:
 
     def sweep(self) -> None:
         """Does what was left undone: submits, continues what was lost, and puts right what the engine says of ended runs."""
+        began = time.monotonic()
         try:
             with self._database.read() as session:
                 due = turns.due(session, utc_now() - SUBMIT_GRACE)
+            with self._database.write() as session:
+                session.connection()  # a sign of life has to wait for as much
         except DependencyDown:
             self._database_since = None
             raise
         now = time.monotonic()
+        if now - began > WRITES_AT_ONCE:
+            self._database_since = None
         self._database_since = self._database_since or now
         for run_id in due:
             if not self._try(lambda run_id=run_id: self._submit(run_id), f"run {run_id} is not submitted yet"):
                 break
-        # A process that lives needs some time to say so after the database was away.
+        # A process that lives needs some time to say so after the database was away, or SQLite's write lock was.
         if now - self._database_since > 2 * self._settings.heartbeat:
             self._release_silent()
         self._try(self._compare_open, "open runs were not compared with the engine")

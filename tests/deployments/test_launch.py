@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import Any
 import pytest
 
 from deployments.gateway import EngineGateway, EngineRun, EngineState
-from deployments.launch import Launcher
+from deployments.launch import WRITES_AT_ONCE, Launcher
 from deployments.register import Registrar
 from models import recovery, runs
 from models.base import utc_now
@@ -215,6 +217,34 @@ def test_a_silent_process_is_lost_whatever_the_engine_says(scene: Scene) -> None
     assert scene.engine_run(run_id) != first
     assert scene.engine.told == [(first, "CRASHED")]
     assert not scene.at(run_id).heartbeat_at
+
+
+def test_nobody_is_lost_who_could_not_say_that_he_lives(scene: Scene) -> None:
+    run_id = scene.run(claimed=True)
+    first = scene.engine_run(run_id)
+    scene.engine.runs[first] = EngineState("RUNNING", since=utc_now())
+    scene.launcher.sweep()
+    with scene.database.write() as session:
+        session.get_one(StreamRun, run_id).heartbeat_at = utc_now() - LONG_AGO
+    # A large commit holds SQLite's one write lock for longer than a sign of life may be missing.
+    held, asked = threading.Event(), threading.Event()
+
+    def commit_slowly() -> None:
+        with scene.database.write() as session:
+            session.connection()
+            held.set()
+            asked.wait()
+            time.sleep(1.5 * WRITES_AT_ONCE)
+
+    committing = threading.Thread(target=commit_slowly)
+    committing.start()
+    held.wait()
+    asked.set()
+    scene.launcher.sweep()
+    committing.join()
+    assert scene.engine_run(run_id) == first
+    scene.launcher.sweep()
+    assert scene.engine_run(run_id) != first
 
 
 def test_a_run_that_is_lost_too_often_fails_and_makes_room(scene: Scene) -> None:
