@@ -67,11 +67,14 @@ _TABLE: tuple[tuple[str | None, frozenset[Role], str], ...] = (
     ("knowledge:read", EVERYONE, "GET /knowledge"),
     ("knowledge:write", AUTHORS, "POST /knowledge/detect-domain, POST /knowledge/upload, DELETE /knowledge/{id}"),
     ("streams:read", STAFF, "GET /streams, GET /streams/{streamId}, POST /streams/{streamId}/validate"),
-    ("streams:write", STAFF, "POST /streams"),
+    ("streams:write", STAFF, "POST /streams, PATCH /streams/{streamId}"),
+    ("streams:write", STAFF, "POST /streams/{streamId}/pause, POST /streams/{streamId}/resume"),
+    ("streams:delete", AUTHORS, "DELETE /streams/{streamId}"),
     ("runs:read", STAFF, "GET /streams/{streamId}/runs, GET /stream-runs/{runId}, GET /stream-runs/{runId}/steps"),
     ("runs:read", STAFF, "GET /step-runs/{stepRunId}/artifacts, GET /stream-runs/{runId}/lineage"),
     ("runs:read", STAFF, "GET /records/{fileId}/{row}/history, GET /stream-runs/{runId}/events"),
     ("runs:write", STAFF, "POST /streams/{streamId}/runs, POST /stream-runs/{runId}/cancel"),
+    ("runs:write", STAFF, "POST /streams/{streamId}/events"),
     ("runs:write", STAFF, "POST /stream-runs/{runId}/resume"),
 )
 

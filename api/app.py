@@ -27,6 +27,7 @@ from api.routes import (
     backtests,
     dashboard,
     datasources,
+    events,
     exceptions,
     files,
     health,
@@ -120,6 +121,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         api.include_router(module.routes)
     if chosen.streams_enabled:
         api.include_router(streams.routes)
+        api.include_router(events.routes)
         api.include_router(runs.routes)
         api.include_router(lineage.routes)
         api.include_router(watch.routes)
@@ -142,7 +144,7 @@ async def _sweep_forever(made: Services) -> None:
     while True:
         await asyncio.sleep(SWEEP_SECONDS)
         # Each by itself: what one of them stumbles over must not keep the others from their work.
-        for sweep in (made.registrar.sweep, made.launcher.sweep, orphans.run):
+        for sweep in (made.registrar.sweep, made.launcher.sweep, made.announcer.sweep, orphans.run):
             try:
                 await run_in_threadpool(sweep)
             except ReconError as error:

@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import Depends, Path, Request
 
 from api.auth import acting, organization
+from deployments.announce import Announcer
 from deployments.gateway import EngineGateway
 from deployments.launch import Launcher
 from deployments.register import Registrar
@@ -30,6 +31,7 @@ class Services:
     launcher: Launcher
     vault: Vault
     signer: Signer
+    announcer: Announcer
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Services:
@@ -37,8 +39,9 @@ class Services:
         gateway = EngineGateway(settings)
         registrar = Registrar(database, gateway)
         launcher = Launcher(settings, database, gateway, registrar)
+        announcer = Announcer(database, gateway, launcher)
         storage, vault, signer = Storage.from_settings(settings), Vault(settings), Signer.from_settings(settings)
-        return cls(settings, database, storage, gateway, registrar, launcher, vault, signer)
+        return cls(settings, database, storage, gateway, registrar, launcher, vault, signer, announcer)
 
 
 async def services(request: Request) -> Services:

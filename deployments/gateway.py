@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, Literal, TypeVar
 from uuid import UUID
 
 import httpx
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.actions import DeploymentUpdate, WorkPoolCreate
 from prefect.client.schemas.filters import (
+    DeploymentFilter,
+    DeploymentFilterName,
     FlowRunFilter,
+    FlowRunFilterDeploymentId,
     FlowRunFilterExpectedStartTime,
     FlowRunFilterId,
     FlowRunFilterState,
@@ -23,6 +27,9 @@ from prefect.client.schemas.filters import (
     WorkPoolFilterName,
 )
 from prefect.client.schemas.objects import State, StateType
+from prefect.client.schemas.responses import DeploymentResponse
+from prefect.events.filters import AutomationFilter, AutomationFilterTags
+from prefect.events.schemas.automations import AutomationCore
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.settings import temporary_settings
 from prefect.states import Cancelling, Scheduled
@@ -31,6 +38,7 @@ from deployments.engine import asking_once, engine_settings
 from deployments.schedules import deployment_schedules
 from models.errors import DependencyDown
 from models.settings import Settings
+from models.triggers import Event
 
 ENTRYPOINT = "flows.entrypoint.run_stream"
 ANSWER_SECONDS = 10
@@ -174,6 +182,78 @@ class EngineGateway:
         with suppress(ObjectNotFound):
             _ask(lambda: self._client.set_flow_run_state(engine_run_id, state, force=True))
 
+    def retire(self, name: str, *, keep: str) -> None:
+        """Lets no deployment of a name fire but the one to keep: a renamed stream has a flow of another name.
+
+        One with runs that wait to be executed stays behind for them, paused and without schedules.
+        """
+        named = DeploymentFilter(name=DeploymentFilterName(any_=[name]))
+        for old in _ask(lambda: self._client.read_deployments(deployment_filter=named)):
+            if str(old.id) != keep:
+                self._retire(old)
+
+    def _retire(self, old: DeploymentResponse) -> None:
+        _ask(lambda: self._client.update_deployment(old.id, DeploymentUpdate(paused=True, schedules=[])))
+        waiting = FlowRunFilter(
+            deployment_id=FlowRunFilterDeploymentId(any_=[old.id]),
+            state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED, StateType.PENDING])),
+        )
+        if not _ask(lambda: self._client.read_flow_runs(flow_run_filter=waiting, limit=1)):
+            with suppress(ObjectNotFound):
+                _ask(lambda: self._client.delete_deployment(old.id))
+
+    def automate(self, tag: str, automation: AutomationCore | None) -> str | None:
+        """Makes an automation the only one with its tag, or leaves none; gives its id at the engine."""
+        tagged = AutomationFilter(tags=AutomationFilterTags(all_=[tag]))
+        found = [one.id for one in _ask(lambda: self._client.read_automations(automations=tagged))]
+        if automation is not None and not found:
+            return str(_ask(lambda: self._client.create_automation(automation)))
+        if automation is not None:
+            _ask(lambda: self._client.update_automation(found[0], automation))
+        for surplus in found if automation is None else found[1:]:
+            _ask(partial(self._client.delete_automation, surplus))
+        return None if automation is None else str(found[0])
+
+    def emit(self, happened: Sequence[Event]) -> None:
+        """Tells the engine of events. An event that it knows already is not a second one."""
+        body = [
+            {
+                "event": one.name,
+                "id": one.id,
+                "occurred": one.occurred,
+                "resource": dict(one.resource or {}),
+                "payload": dict(one.payload),
+            }
+            for one in happened
+        ]
+        _ask(lambda: self._client.request("POST", "/events", json=body).raise_for_status())
+
+    def events(self, names: Sequence[str], since: datetime, until: datetime) -> Iterator[Event]:
+        """The events that the engine keeps of a time, oldest first; a name ending in `*` is a prefix."""
+        wanted: dict[str, Any] = {
+            "occurred": {"since": since.isoformat(), "until": until.isoformat()},
+            "order": "ASC",
+        }
+        for kind, chosen in (
+            ("name", [name for name in names if not name.endswith("*")]),
+            ("prefix", [name[:-1] for name in names if name.endswith("*")]),
+        ):
+            # Together they would have to be fulfilled both.
+            if not chosen:
+                continue
+            asked = {"filter": {**wanted, "event": {kind: chosen}}}
+            page = self._page("POST", "/events/filter", json=asked)
+            yield from map(_event, page["events"])
+            while page["next_page"] is not None:
+                token = httpx.URL(page["next_page"]).params["page-token"]
+                page = self._page("GET", "/events/filter/next", params={"page-token": token})
+                yield from map(_event, page["events"])
+
+    def _page(
+        self, method: Literal["GET", "POST"], path: Literal["/events/filter", "/events/filter/next"], **given: Any
+    ) -> dict[str, Any]:
+        return _ask(lambda: self._client.request(method, path, **given).raise_for_status().json())
+
     def _ensure_pool(self) -> None:
         try:
             self._client.read_work_pool(self._pool)
@@ -183,6 +263,10 @@ class EngineGateway:
                 self._client.create_work_pool(WorkPoolCreate(name=self._pool, type=self._pool_type))
             except ObjectAlreadyExists:
                 return
+
+
+def _event(given: dict[str, Any]) -> Event:
+    return Event(given["event"], given["id"], given["payload"], given["resource"], given["occurred"])
 
 
 def _ask(call: Callable[[], Answer]) -> Answer:

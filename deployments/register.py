@@ -1,4 +1,4 @@
-"""Keeps what the engine knows of streams (deployments and their schedules) as our rows say.
+"""Keeps what the engine knows of streams (deployments, their schedules and automations) as our rows say.
 
 Rows first, then the engine: a change raises the stream's revision, and what the engine was not told (it was down, or this
 process died in between) the sweep tells it later. Telling it twice changes nothing.
@@ -11,6 +11,7 @@ from datetime import timedelta
 
 from sqlmodel import col, select
 
+from deployments.automations import automation_of, stream_tag
 from deployments.gateway import EngineGateway
 from deployments.names import deployment_name, engine_name
 from models.base import utc_now
@@ -52,23 +53,40 @@ class Registrar:
         if stream.implicit:
             self._implicit_deployment = self._gateway.register(IMPLICIT_FLOW, IMPLICIT_DEPLOYMENT, parameters={})
             return self._implicit_deployment
-        scheduled = stream.trigger_type == TriggerType.SCHEDULED
+        active = stream.status == StreamStatus.ACTIVE
+        name = engine_name(stream.name, stream.id)
+        # Taken away where it must not fire, not only paused: runs that it planned go with it.
+        scheduled = active and stream.trigger_type == TriggerType.SCHEDULED
         deployment_id = self._gateway.register(
-            engine_name(stream.name, stream.id),
+            name,
             deployment_name(stream.id),
             parameters={"stream_id": stream.id},
             description=stream.description,
             schedule=stream.trigger_config if scheduled else None,
-            active=stream.status == StreamStatus.ACTIVE,
+            active=active,
             tags=[stream.domain],
         )
+        automation_id = self._automated(stream, name, deployment_id)
+        if stream.deployment_id not in (None, deployment_id):
+            self._gateway.retire(deployment_name(stream.id), keep=deployment_id)
         with self._database.write() as session:
-            stored = session.get_one(Stream, stream.id)
+            stored = session.get_one(Stream, stream.id, with_for_update=True)
+            # Lower than `revision` if the stream was changed meanwhile, and 0 if somebody else registered it meanwhile, so
+            # that nobody knows who came last: then the sweep registers it again.
+            undisturbed = stored.registered_revision == stream.registered_revision
+            stored.registered_revision = stream.revision if undisturbed else 0
             stored.deployment_id = deployment_id
-            # Lower than `revision` if the stream was changed meanwhile: then the sweep registers it again.
-            stored.registered_revision = stream.revision
+            stored.automation_id = automation_id
             session.add(stored)
         return deployment_id
+
+    def _automated(self, stream: Stream, name: str, deployment_id: str) -> str | None:
+        """Sets up the automation of a stream that waits for events, and takes that of any other one away."""
+        waits = stream.status == StreamStatus.ACTIVE and stream.trigger_type == TriggerType.EVENT
+        if not waits and stream.automation_id is None:
+            return None
+        automation = automation_of(stream, name, deployment_id) if waits else None
+        return self._gateway.automate(stream_tag(stream.id), automation)
 
     def sweep(self) -> None:
         """Registers every stream whose last change the engine was not told. Raises DependencyDown."""

@@ -8,7 +8,7 @@ from prefect.client.schemas.objects import FlowRun
 from sqlmodel import Session, col, or_, select
 
 from models import runs, starts, streams
-from models.people import DEFAULT_ORGANIZATION
+from models.errors import NotFound, PlanInvalid
 from models.runs import StreamRun
 from models.starts import NotStarted, Start
 from models.streams import Stream, TriggerType
@@ -27,7 +27,9 @@ def own_run(session: Session, stream_id: int, flow_run: FlowRun, trigger: dict[s
     run = session.exec(select(StreamRun).where(col(StreamRun.stream_id) == stream_id, is_own)).one_or_none()
     if run is not None:
         return run
-    stream = streams.get(session, DEFAULT_ORGANIZATION, stream_id)
+    stream = session.get(Stream, stream_id)  # the engine starts any organization's
+    if stream is None:
+        raise NotFound("Stream", stream_id)
     start = _start(stream, flow_run, trigger)
     if start is None:
         streams.runnable(stream)
@@ -58,6 +60,10 @@ def _start(stream: Stream, flow_run: FlowRun, trigger: dict[str, Any] | None) ->
 
 def event_of(trigger: dict[str, Any]) -> Event:
     """The event that an automation passes on (`deployments/automations.py` says in which form)."""
-    return Event(
-        str(trigger["event"]), str(trigger["id"]), trigger["payload"], trigger["resource"], str(trigger["occurred"])
-    )
+    name, event_id, payload = (trigger.get(part) for part in ("event", "id", "payload"))
+    if not (isinstance(name, str) and isinstance(event_id, str) and isinstance(payload, dict)):
+        raise PlanInvalid(
+            "The flow's `trigger` needs `event`, `id` and `payload`: a name, an id and an object",
+            code="TRIGGER_INVALID",
+        )
+    return Event(name, event_id, payload, trigger.get("resource"), trigger.get("occurred"))

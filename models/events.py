@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
+from sqlalchemy import ColumnElement
 from sqlmodel import Field, Session, SQLModel, col, select
 
 from models.base import json_column, primary_key, reference, time_column
@@ -60,9 +61,16 @@ def uploaded(session: Session, stored: StoredFile) -> StoredEvent:
     return event
 
 
-def open_events(session: Session, *, before: datetime | None = None, limit: int = 100) -> Sequence[StoredEvent]:
-    """Events that are not dispatched or not sent, oldest first; with `before`, only those that happened before it."""
-    chosen = select(StoredEvent).where(col(StoredEvent.dispatched_at).is_(None) | col(StoredEvent.sent_at).is_(None))
-    if before is not None:
-        chosen = chosen.where(col(StoredEvent.occurred_at) < before)
+def undispatched(session: Session, *, before: datetime, limit: int = 100) -> Sequence[StoredEvent]:
+    """Events whose runs are not written yet and that happened before a moment, oldest first."""
+    return _oldest(session, col(StoredEvent.dispatched_at).is_(None), before, limit)
+
+
+def unsent(session: Session, *, before: datetime, limit: int = 100) -> Sequence[StoredEvent]:
+    """Events that the engine was not told of and that happened before a moment, oldest first."""
+    return _oldest(session, col(StoredEvent.sent_at).is_(None), before, limit)
+
+
+def _oldest(session: Session, wanted: ColumnElement[bool], before: datetime, limit: int) -> Sequence[StoredEvent]:
+    chosen = select(StoredEvent).where(wanted, col(StoredEvent.occurred_at) < before)
     return session.exec(chosen.order_by(col(StoredEvent.id)).limit(limit)).all()

@@ -16,6 +16,7 @@ from models.runs import StreamRun
 from models.settings import Settings
 from models.storage import Storage
 from models.streams import STEP_OUTPUTS, Step, Stream, StreamInputType, steps_of
+from models.triggers import file_of_event
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,11 @@ def resolve(
     upstream = step.upstream()
     for side, kind, input_id in _sides(step):
         if side not in upstream:
-            resolved[side] = ResolvedInput(_file(session, storage, run.organization_id, kind, input_id))
+            named = step.from_event(side)
+            given = None if named is None else file_of_event(named, run.trigger_metadata)
+            resolved[side] = ResolvedInput(
+                _file(session, storage, run.organization_id, kind, input_id if given is None else given)
+            )
             continue
         order, output = upstream[side]
         left = artifacts.one_of(session, step_run_ids.get(order, 0), artifacts.OUTPUT_ARTIFACTS[output])

@@ -11,9 +11,10 @@ from sqlalchemy import UniqueConstraint, func, update
 from sqlalchemy import select as select_columns
 from sqlmodel import Field, Session, SQLModel, col, select
 
+from models import files
 from models.artifacts import Artifact, LineageEvent, LineageEventType
 from models.base import big_integer, json_column, primary_key, reference, time_column, utc_now
-from models.errors import Conflict, NotFound
+from models.errors import Conflict, NotFound, PlanInvalid
 from models.lifecycle import (
     RUN_OPEN,
     STEP_OPEN,
@@ -26,6 +27,7 @@ from models.lifecycle import (
 from models.reconciliations import Origin, Reconciliation
 from models.rules import StoredRuleSet
 from models.streams import Concurrency, Step, Stream, StreamInputType, TriggerType, steps_of
+from models.triggers import file_of_event
 
 
 class StreamRun(SQLModel, table=True):
@@ -239,13 +241,25 @@ def _reconciliation(session: Session, stream: Stream, run: StreamRun, step: Step
         origin=Origin.STREAM,
         name=f"{stream.name} · run {run.id} · {step.name}",
         domain=stream.domain,
-        source_file_id=step.source_id if step.source_type == StreamInputType.FILE else None,
-        target_file_id=step.target_id if step.target_type == StreamInputType.FILE else None,
+        source_file_id=_file_id(session, run, step, "source", step.source_type, step.source_id),
+        target_file_id=_file_id(session, run, step, "target", step.target_type, step.target_id),
         rule_set_id=step.rule_set_id,
     )
     session.add(record)
     session.flush()
     return record
+
+
+def _file_id(session: Session, run: StreamRun, step: Step, side: str, kind: str, input_id: int) -> int | None:
+    """The file that a side reads in a run, as far as it is known before the run."""
+    if kind != StreamInputType.FILE:
+        return None
+    named = step.from_event(side)
+    try:
+        given = None if named is None else file_of_event(named, run.trigger_metadata)
+        return input_id if given is None else files.get(session, run.organization_id, given).id
+    except (PlanInvalid, NotFound):
+        return None  # the step will fail and say so
 
 
 def move(session: Session, run_id: int, status: RunStatus, **values: Any) -> bool:

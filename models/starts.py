@@ -9,9 +9,10 @@ from typing import Any
 from sqlmodel import Session, col, select
 
 from matching.errors import ReconError
-from models import runs
+from models import runs, streams
+from models.base import utc_now
 from models.cron import fires_at, parse_cron
-from models.errors import Conflict
+from models.errors import Conflict, ValidationFailed
 from models.lifecycle import StreamStatus
 from models.runs import StreamRun
 from models.streams import Stream, TriggerType
@@ -100,6 +101,50 @@ def begun(
     except Conflict as active:
         raise NotStarted(active.message) from active
     return run, True
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What became of an event that was sent to a stream: its run, if the stream waits for such events, and whether it is new."""
+
+    run: StreamRun | None
+    new: bool
+    message: str
+
+
+def take(
+    session: Session,
+    organization_id: int,
+    stream_id: int,
+    *,
+    name: str | None,
+    event_id: str,
+    payload: dict[str, Any],
+) -> Taken:
+    """Starts the run that an event sent to a stream asks for. Without a name, the stream's own is meant.
+
+    Raises NotFound, ValidationFailed (a name is needed), Conflict (NOT_EVENT_TRIGGERED, STREAM_NOT_ACTIVE, RUN_ACTIVE).
+    """
+    stream = streams.get(session, organization_id, stream_id)
+    if stream.trigger_type != TriggerType.EVENT:
+        raise Conflict(
+            f"Stream {stream.id} '{stream.name}' has the trigger type {stream.trigger_type}; only EVENT streams take events",
+            code="NOT_EVENT_TRIGGERED",
+            stream_id=stream.id,
+        )
+    streams.runnable(stream)
+    config = stream.trigger_config or {}
+    pattern = str(config["event"])
+    if name is None and pattern.endswith("*"):
+        raise ValidationFailed("Validation failed", fields={"event": f"a name is needed that begins as in '{pattern}'"})
+    event = Event(name or pattern, event_id, payload, occurred=_shown(utc_now()))
+    if not means(config, event):
+        return Taken(None, new=False, message="The stream does not wait for such an event")
+    try:
+        run, new = begun(session, stream, on_event(stream, event))
+    except NotStarted as active:
+        raise Conflict(active.message, code="RUN_ACTIVE", stream_id=stream.id) from active
+    return Taken(run, new, "Stream run created successfully" if new else "The event has its run already")
 
 
 def _scheduled(due: datetime) -> Start:

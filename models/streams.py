@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import UniqueConstraint, func
+from sqlalchemy import ColumnElement, UniqueConstraint, func
 from sqlmodel import Field, Session, SQLModel, col, select
 
 from models.base import big_integer, json_column, primary_key, reference, time_column
@@ -115,6 +116,11 @@ class Step(SQLModel, table=True):
         """Retries after the first attempt."""
         return int((self.config or {}).get("maxRetries", 0))
 
+    def from_event(self, side: str) -> str | None:
+        """The field of the starting event that names the file which a side reads, if one is given."""
+        named: str | None = (self.config or {}).get(f"{side}From")
+        return named
+
     @property
     def timeout(self) -> float | None:
         """Seconds that one attempt may take; None for as long as it needs."""
@@ -144,11 +150,42 @@ def get(session: Session, organization_id: int, stream_id: int) -> Stream:
     return found
 
 
+@dataclass(frozen=True)
+class StreamFilter:
+    """Which streams are wanted; `name` is a part of the name, in any case."""
+
+    status: StreamStatus | None = None
+    domain: Domain | None = None
+    trigger_type: TriggerType | None = None
+    name: str | None = None
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """As parts of a WHERE, to be fulfilled together."""
+        chosen = [
+            col(getattr(Stream, column)) == wanted
+            for column, wanted in (
+                ("status", self.status),
+                ("domain", self.domain),
+                ("trigger_type", self.trigger_type),
+            )
+            if wanted is not None
+        ]
+        if self.name:
+            chosen.append(func.lower(col(Stream.name)).contains(self.name.lower(), autoescape=True))
+        return chosen
+
+
 def listed(
-    session: Session, organization_id: int, *, offset: int = 0, limit: int | None = None
+    session: Session,
+    organization_id: int,
+    wanted: StreamFilter | None = None,
+    *,
+    offset: int = 0,
+    limit: int | None = None,
 ) -> tuple[Sequence[tuple[Stream, int]], int]:
     """The organization's own streams with their step counts, newest first, and how many there are."""
-    mine = (col(Stream.organization_id) == organization_id, col(Stream.implicit).is_(False))
+    mine = [col(Stream.organization_id) == organization_id, col(Stream.implicit).is_(False)]
+    mine += (wanted or StreamFilter()).conditions()
     total = session.exec(select(func.count()).select_from(Stream).where(*mine)).one()
     counted = (
         select(Stream, func.count(col(Step.id)))

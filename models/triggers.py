@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, cast
 from zoneinfo import ZoneInfo, available_timezones
 
 from models.cron import parse_cron
-from models.errors import ValidationFailed
+from models.errors import PlanInvalid, ValidationFailed
 from models.streams import Concurrency, TriggerType
 
 CONCURRENCY = tuple(str(one) for one in Concurrency)
-LONGEST_EVENT_NAME = 255
+
+_EVENT_NAME = re.compile(r"(?=.{1,255}$)[^\s!*?\[]([^*?\[]*[^\s*?\[])?\*?")
+"""The engine reads names as patterns: nothing but the star at the end may mean anything to it."""
+
 FILE_UPLOADED = "file.uploaded"
 """The event that an upload is; its payload: fileId, filename, rowCount, status, checksum."""
+
+EVENT = "event."
+"""What a step's `sourceFrom` or `targetFrom` begins with: a field of the event's payload follows."""
 
 RESOURCE = "resource."
 """What a filter's field begins with where it means a label of the event's resource."""
@@ -56,9 +63,10 @@ def _event_problems(given: dict[str, Any]) -> dict[str, str]:
     event, chosen = given.get("event"), given.get("filter")
     if not (isinstance(event, str) and event.strip("*").strip()):
         wrong["triggerConfig.event"] = "an EVENT trigger needs the event's name, or a prefix ending in '*'"
-    elif "*" in event[:-1] or event != event.strip() or len(event) > LONGEST_EVENT_NAME:
+    elif not _EVENT_NAME.fullmatch(event):
         wrong["triggerConfig.event"] = (
-            f"a name of at most {LONGEST_EVENT_NAME} characters, or a prefix ending in '*', the only one; got {event!r}"
+            "a name of at most 255 characters without spaces around it, '?' or '[', or a prefix ending in '*', the only one; "
+            f"got {event!r}"
         )
     if chosen is None:
         return wrong
@@ -116,6 +124,23 @@ def names(pattern: str, name: str) -> bool:
     return name.startswith(pattern[:-1]) if pattern.endswith("*") else name == pattern
 
 
+def file_of_event(named: str, metadata: Mapping[str, Any] | None) -> int | None:
+    """The file that `event.<field of the payload>` names in a run's trigger metadata; None where those have no payload.
+
+    Raises PlanInvalid (EVENT_FILE_MISSING) where the payload does not say.
+    """
+    payload = (metadata or {}).get("payload")
+    if not isinstance(payload, Mapping):
+        return None
+    found = _at(cast(Mapping[str, Any], payload), named.removeprefix(EVENT))
+    if isinstance(found, int) and not isinstance(found, bool):
+        return found
+    raise PlanInvalid(
+        f"The run's event does not name a file: '{named}' is {'missing' if found is _ABSENT else repr(found)}",
+        code="EVENT_FILE_MISSING",
+    )
+
+
 _ABSENT = object()
 
 
@@ -123,7 +148,11 @@ def _field(event: Event, field: str) -> Any:
     """A field of the payload by its path (`a.b`; a name with dots in it is found whole), or a label of the resource."""
     if field.startswith(RESOURCE):
         return (event.resource or {}).get(field.removeprefix(RESOURCE), _ABSENT)
-    found: Any = event.payload
+    return _at(event.payload, field)
+
+
+def _at(payload: Mapping[str, Any], field: str) -> Any:
+    found: Any = payload
     if field in found:
         return found[field]
     for part in field.split("."):

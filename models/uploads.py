@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import polars as pl
 
+from models import events
 from models.base import utc_now
 from models.db import Database
 from models.errors import FileUnreadable, ReconError
@@ -138,3 +139,4 @@ def process(database: Database, storage: Storage, stored: StoredFile) -> None:
     stored.updated_at = utc_now()
     with database.write() as session:
         session.add(stored)
+        events.uploaded(session, stored)

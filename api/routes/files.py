@@ -12,6 +12,7 @@ from urllib.parse import quote
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
+from starlette.background import BackgroundTask
 
 from api.deps import Org, RecordId, Services, Use
 from api.envelope import Acknowledged, Envelope, PageOf, PagingQuery, Wire, ok
@@ -86,6 +87,12 @@ def _register(use: Services, org: int, arrived: Sequence[Incoming]) -> list[Uplo
     return [_shape(use, stored) for stored in uploads.register_all(use.database, use.storage, org, arrived)]
 
 
+def _announced(use: Services, answer: Response) -> Response:
+    """The answer, after which the uploads are told to the streams that wait for them and to the engine."""
+    answer.background = BackgroundTask(use.announcer.announce)
+    return answer
+
+
 @routes.post(
     "/upload",
     status_code=201,
@@ -96,7 +103,7 @@ async def upload(request: Request, use: Use, org: Org) -> Response:
     """Several files at once, in parts called `files`."""
     arrived = await _receive(request, use, org, "files")
     stored = await run_in_threadpool(_register, use, org, arrived)
-    return ok(stored, "Files uploaded successfully", status=201)
+    return _announced(use, ok(stored, "Files uploaded successfully", status=201))
 
 
 @routes.post(
@@ -111,7 +118,7 @@ async def upload_single(request: Request, use: Use, org: Org) -> Response:
     for one in surplus:
         await run_in_threadpool(one.abandon)
     (stored,) = await run_in_threadpool(_register, use, org, [first])
-    return ok(stored, "File uploaded successfully", status=201)
+    return _announced(use, ok(stored, "File uploaded successfully", status=201))
 
 
 @routes.get("", response_model=Envelope[list[UploadedFile] | PageOf[UploadedFile]])

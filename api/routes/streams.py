@@ -1,18 +1,27 @@
-"""Streams: create, look at, validate, run."""
+"""Streams: create, look at, edit, pause, archive, validate, run."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Body, Header, Response
-from pydantic import ConfigDict, Field, StrictBool, StrictFloat, StrictInt, field_validator, model_validator
+from fastapi import APIRouter, Body, Header, Query, Response
+from pydantic import (
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import to_json
-from sqlmodel import col, select
+from sqlmodel import Session, col, select
 
-from api.deps import Org, RecordId, Use
+from api.deps import Org, RecordId, Services, Use
 from api.envelope import Envelope, PageOf, PagingQuery, Wire, ok
 from api.routes.runs import RunDetail, shape_run
 from api.wire import Given, JsonObject, Name, Text, keepable_json
@@ -20,14 +29,19 @@ from matching.spec import Severities
 from models import definitions, plan, runs, streams
 from models.definitions import StepDraft
 from models.errors import Conflict
+from models.lifecycle import StreamStatus
 from models.runs import StreamRun
-from models.streams import Domain, Step, Stream, StreamInputType, TriggerType
+from models.streams import Domain, Step, Stream, StreamFilter, StreamInputType, TriggerType
 
 routes = APIRouter(prefix="/streams", tags=["streams"])
 
 MOST_RETRIES = 100
 LONGEST_TIMEOUT = 7 * 24 * 3600
 """Seconds."""
+
+
+EventField = Annotated[Text, StringConstraints(pattern=r"^event\.[^.]", max_length=255)]
+"""A field of the starting event's payload that names the file to read instead of the input's own: `event.fileId`."""
 
 
 class StepInput(Given):
@@ -53,6 +67,8 @@ class StepConfig(Given):
     max_retries: Annotated[StrictInt, Field(ge=0, le=MOST_RETRIES)] = 0
     timeout_seconds: Annotated[StrictInt | StrictFloat, Field(gt=0, le=LONGEST_TIMEOUT)] | None = None
     severities: JsonObject | None = None
+    source_from: EventField | None = None
+    target_from: EventField | None = None
 
     @field_validator("severities")
     @classmethod
@@ -91,6 +107,21 @@ class StreamRequest(Given):
     steps: list[StepRequest]
 
 
+class StreamChanges(Given):
+    """What is left out stays as it is; a `null` takes a description or a trigger configuration away."""
+
+    name: Name = ""
+    description: Text | None = None
+    domain: Domain = Domain.GENERAL
+    trigger_type: TriggerType = TriggerType.MANUAL
+    trigger_config: JsonObject | None = None
+    steps: list[StepRequest] = Field(default_factory=list[StepRequest])
+    status: Literal[StreamStatus.ACTIVE, StreamStatus.PAUSED] = StreamStatus.ACTIVE
+
+    def drafts(self) -> list[StepDraft] | None:
+        return [step.draft() for step in self.steps] if "steps" in self.model_fields_set else None
+
+
 class RunRequest(Given):
     trigger_type: TriggerType = TriggerType.MANUAL
     trigger_metadata: JsonObject | None = None
@@ -127,6 +158,13 @@ class StreamDetail(Wire):
     steps: list[StepDetail]
     created_at: datetime
     updated_at: datetime
+
+
+class StreamRunDetail(RunDetail):
+    """`triggerMetadata`: what the client gave, the time that a schedule fired at, or the event with its id and payload."""
+
+    trigger_type: str
+    trigger_metadata: dict[str, Any] | None
 
 
 class Finding(Wire):
@@ -169,25 +207,26 @@ def _detail(stream: Stream, steps: Sequence[Step]) -> StreamDetail:
 def create(use: Use, org: Org, body: StreamRequest) -> Response:
     """Checks the shape and that everything named exists; `validate` finds what may change later."""
     drafts = [step.draft() for step in body.steps]
-    definitions.check_shape(body.trigger_type, body.trigger_config, drafts)
     with use.database.write() as session:
-        definitions.check_references(session, org, drafts)
-        stream = Stream(
-            organization_id=org,
-            **body.model_dump(mode="json", exclude={"steps"}),
-        )
-        session.add(stream)
-        session.flush()
-        steps = definitions.write_steps(session, stream, drafts)
+        stream, steps = definitions.create(session, org, body.model_dump(mode="json", exclude={"steps"}), drafts)
     use.registrar.register(stream)
     return ok(_summary(stream, len(steps)), "Stream created successfully", status=201)
 
 
 @routes.get("", response_model=Envelope[list[StreamSummary] | PageOf[StreamSummary]])
-def listed(use: Use, org: Org, paging: PagingQuery) -> Response:
+def listed(
+    use: Use,
+    org: Org,
+    paging: PagingQuery,
+    status: StreamStatus | None = None,
+    domain: Domain | None = None,
+    trigger_type: Annotated[TriggerType | None, Query(alias="triggerType")] = None,
+    name: Annotated[str | None, Query(max_length=255, description="a part of the name, in any case")] = None,
+) -> Response:
     """The streams, newest first; those behind legacy reconciliations don't show."""
+    wanted = StreamFilter(status, domain, trigger_type, name)
     with use.database.read() as session:
-        rows, total = streams.listed(session, org, **paging.window)
+        rows, total = streams.listed(session, org, wanted, **paging.window)
     return paging.answer(rows, total, lambda row: _summary(*row))
 
 
@@ -198,6 +237,48 @@ def one(use: Use, org: Org, streamId: RecordId) -> Response:  # noqa: N803 - the
         stream = streams.get(session, org, streamId)
         steps = streams.steps_of(session, stream.id, stream.definition_version)
     return ok(_detail(stream, steps))
+
+
+@routes.patch("/{streamId}", response_model=Envelope[StreamDetail])
+def edit(use: Use, org: Org, streamId: RecordId, body: StreamChanges) -> Response:  # noqa: N803
+    """Changes what the body names. Other steps make a new definition version; runs keep the one they began with."""
+    facts = body.model_dump(mode="json", exclude={"steps", "status"}, exclude_unset=True)
+    with use.database.write() as session:
+        stream = definitions.edit(session, org, streamId, facts, body.drafts())
+        if "status" in body.model_fields_set:
+            move = definitions.pause if body.status is StreamStatus.PAUSED else definitions.resume
+            stream = move(session, org, streamId)
+        steps = streams.steps_of(session, stream.id, stream.definition_version)
+    use.registrar.register(stream)
+    return ok(_detail(stream, steps), "Stream updated successfully")
+
+
+@routes.post("/{streamId}/pause", response_model=Envelope[StreamSummary])
+def pause(use: Use, org: Org, streamId: RecordId) -> Response:  # noqa: N803
+    """A PAUSED stream neither fires nor takes runs; runs that it took before are carried out."""
+    return _moved(use, org, streamId, definitions.pause, "Stream paused")
+
+
+@routes.post("/{streamId}/resume", response_model=Envelope[StreamSummary])
+def resume(use: Use, org: Org, streamId: RecordId) -> Response:  # noqa: N803
+    """The stream fires again from now on; what was due meanwhile is not made up for."""
+    return _moved(use, org, streamId, definitions.resume, "Stream resumed")
+
+
+@routes.delete("/{streamId}", response_model=Envelope[StreamSummary])
+def archive(use: Use, org: Org, streamId: RecordId) -> Response:  # noqa: N803
+    """Archives the stream, which is final; its runs and their artifacts stay."""
+    return _moved(use, org, streamId, definitions.archive, "Stream archived")
+
+
+def _moved(
+    use: Services, org: int, stream_id: int, move: Callable[[Session, int, int], Stream], message: str
+) -> Response:
+    with use.database.write() as session:
+        stream = move(session, org, stream_id)
+        steps = streams.steps_of(session, stream.id, stream.definition_version)
+    use.registrar.register(stream)
+    return ok(_summary(stream, len(steps)), message)
 
 
 @routes.post("/{streamId}/validate", response_model=Envelope[Validation])
@@ -258,11 +339,16 @@ def run(
     return ok(RunCreated(run_id=created.id, **facts), "Stream run created successfully", status=201)
 
 
-@routes.get("/{streamId}/runs", response_model=Envelope[list[RunDetail] | PageOf[RunDetail]])
+@routes.get("/{streamId}/runs", response_model=Envelope[list[StreamRunDetail] | PageOf[StreamRunDetail]])
 def runs_of(use: Use, org: Org, streamId: RecordId, paging: PagingQuery) -> Response:  # noqa: N803
-    """The stream's runs, newest first."""
+    """The stream's runs, newest first, and what started each."""
     with use.database.read() as session:
         stream = streams.get(session, org, streamId)
         rows, total = runs.of_stream(session, stream.id, **paging.window)
         counted = runs.metrics(session, [row.id for row in rows])
-    return paging.answer(rows, total, lambda row: shape_run(row, counted[row.id]))
+
+    def shape(row: StreamRun) -> StreamRunDetail:
+        shown = shape_run(row, counted[row.id]).model_dump()
+        return StreamRunDetail(**shown, trigger_type=row.trigger_type, trigger_metadata=row.trigger_metadata)
+
+    return paging.answer(rows, total, shape)

@@ -183,6 +183,8 @@ def change(steps: list[dict[str, Any]], **values: Any) -> list[dict[str, Any]]:
         ({"config": {"retries": 3}}, "steps[1].config.retries"),
         ({"config": {"max_retries": 3}}, "steps[1].config.max_retries"),
         ({"config": {"severities": {"MISSING": "HIGH"}}}, "steps[1].config.severities"),
+        ({"config": {"sourceFrom": "event.fileId"}}, "steps[1].config.sourceFrom"),
+        ({"config": {"targetFrom": "fileId"}}, "steps[1].config.targetFrom"),
     ],
 )
 def test_a_wrong_step_is_400_with_its_field(

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from models.cron import parse_cron
 from models.errors import ValidationFailed
 from models.streams import TriggerType
-from models.triggers import check_trigger, parse_cron
+from models.triggers import Event, check_trigger, means
 
 
 def test_seconds_come_first() -> None:
@@ -76,6 +77,17 @@ def test_what_is_refused_says_where(text: str, complaint: str) -> None:
         (TriggerType.SCHEDULED, {"cron": "0 0 0 L * *"}, "triggerConfig.cron"),
         (TriggerType.SCHEDULED, {"cron": "0 30 2 * * *", "timezone": "Mars/Base"}, "triggerConfig.timezone"),
         (TriggerType.EVENT, {}, "triggerConfig.event"),
+        (TriggerType.EVENT, {"event": "*"}, "triggerConfig.event"),
+        (TriggerType.EVENT, {"event": 5}, "triggerConfig.event"),
+        (TriggerType.EVENT, {"event": "a.*.b"}, "triggerConfig.event"),
+        (TriggerType.EVENT, {"event": " a"}, "triggerConfig.event"),
+        (TriggerType.EVENT, {"event": "a?"}, "triggerConfig.event"),
+        (TriggerType.EVENT, {"event": "a[1]"}, "triggerConfig.event"),
+        (TriggerType.EVENT, {"event": "!a"}, "triggerConfig.event"),
+        (TriggerType.EVENT, {"event": "a" * 256}, "triggerConfig.event"),
+        (TriggerType.EVENT, {"event": "a", "filter": "x"}, "triggerConfig.filter"),
+        (TriggerType.EVENT, {"event": "a", "filter": {"x": {"y": 1}}}, "triggerConfig.filter.x"),
+        (TriggerType.EVENT, {"event": "a", "filter": {"x": []}}, "triggerConfig.filter.x"),
         (TriggerType.MANUAL, {"concurrency": "SOMETIMES"}, "triggerConfig.concurrency"),
     ],
 )
@@ -89,3 +101,42 @@ def test_good_triggers_pass() -> None:
     check_trigger(TriggerType.SCHEDULED, {"cron": "0 30 2 * * *", "timezone": "Europe/Berlin"})
     check_trigger(TriggerType.EVENT, {"event": "file.*"})
     check_trigger(TriggerType.MANUAL, None)
+    check_trigger(
+        TriggerType.EVENT, {"event": "file.uploaded", "filter": {"filename": "bank_*.csv", "rows": [1, None]}}
+    )
+
+
+PAYLOAD = {"filename": "bank_1.csv", "rows": 40, "ok": True, "none": None, "account": {"bank": "DE1"}, "a.b": "dotted"}
+
+
+@pytest.mark.parametrize(
+    ("config", "fits"),
+    [
+        ({"event": "file.uploaded"}, True),
+        ({"event": "file.*"}, True),
+        ({"event": "file"}, False),
+        ({"event": "File.uploaded"}, False),
+        ({"event": "file.u*", "filter": {}}, True),
+        ({"event": "file.*", "filter": {"filename": "bank_*.csv"}}, True),
+        ({"event": "file.*", "filter": {"filename": "BANK_*"}}, False),
+        ({"event": "file.*", "filter": {"filename": "bank_[0-9].csv"}}, True),
+        ({"event": "file.*", "filter": {"filename": ["x*", "bank_?.csv"]}}, True),
+        ({"event": "file.*", "filter": {"filename": "bank_1.csv", "rows": 41}}, False),
+        ({"event": "file.*", "filter": {"rows": 40.0}}, True),
+        ({"event": "file.*", "filter": {"rows": "4*"}}, True),
+        ({"event": "file.*", "filter": {"ok": True}}, True),
+        ({"event": "file.*", "filter": {"ok": 1}}, False),
+        ({"event": "file.*", "filter": {"ok": "*"}}, False),
+        ({"event": "file.*", "filter": {"none": None}}, True),
+        ({"event": "file.*", "filter": {"none": "*"}}, False),
+        ({"event": "file.*", "filter": {"missing": None}}, False),
+        ({"event": "file.*", "filter": {"account.bank": "DE*"}}, True),
+        ({"event": "file.*", "filter": {"account.bank.x": "DE*"}}, False),
+        ({"event": "file.*", "filter": {"a.b": "dotted"}}, True),
+        ({"event": "file.*", "filter": {"resource.kind": "daily"}}, True),
+        ({"event": "file.*", "filter": {"resource.other": "daily"}}, False),
+    ],
+)
+def test_which_events_are_meant(config: dict[str, Any], fits: bool) -> None:
+    check_trigger(TriggerType.EVENT, config)
+    assert means(config, Event("file.uploaded", "1", PAYLOAD, {"kind": "daily"})) is fits
