@@ -111,8 +111,24 @@ class KeyCandidate:
         return tuple(one.fields for one in self.parts)
 
     @property
+    def is_by_amount(self) -> bool:
+        """Whether records of one key merely have an amount in common: they are several things, not lines of one."""
+        return any(_is_measured(one) for one in self.parts)
+
+    @property
+    def cardinality(self) -> Cardinality:
+        return Cardinality.ONE_TO_ONE if self.is_by_amount else self.measured.cardinality
+
+    @property
     def is_grouped(self) -> bool:
-        return self.measured.cardinality is not Cardinality.ONE_TO_ONE
+        return self.cardinality is not Cardinality.ONE_TO_ONE
+
+    def in_words(self) -> str:
+        """How it does as a key."""
+        said = self.measured.in_words()
+        if self.cardinality is self.measured.cardinality:
+            return said
+        return f"{said}; records of one amount are matched one by one"
 
 
 def percent(share: float) -> str:

@@ -49,6 +49,8 @@ class KeySuggestion:
     cardinality: Cardinality
     confidence: float
     reason: str
+    is_by_amount: bool = False
+    """An amount is part of it: records of one key are told apart by their dates, where they have some."""
 
 
 @dataclass(frozen=True)
@@ -113,8 +115,17 @@ class Suggestion:
         if not self.keys:
             return None
         keys = [_written(one) for one in self.rules if one.is_key]
-        comparisons = [{**_written(one), **one.rule.wire()} for one in self.rules if not one.is_key]
-        only = {"name": "suggested key", "keys": keys, "comparisons": comparisons}
+        dates = [
+            one for one in self.rules if self.keys[0].is_by_amount and one.rule.match_type is MatchType.DATE_WINDOW
+        ]
+        only = {
+            "name": "suggested key",
+            "keys": keys,
+            **({"conditions": [{**_written(one), **one.rule.wire()} for one in dates]} if dates else {}),
+            "comparisons": [
+                {**_written(one), **one.rule.wire()} for one in self.rules if not one.is_key and one not in dates
+            ],
+        }
         if self.keys[0].cardinality is not Cardinality.ONE_TO_ONE:
             only["cardinality"] = self.keys[0].cardinality.value
         return {"name": name, "description": self.explanation, "passes": [only]}
@@ -265,11 +276,9 @@ def _suggestion(
     for part in key.parts:
         chain, equal = key_chain(joined, part.source.profile, part.target.profile)
         confidence = _of_key(key)
-        mappings.append(MappingSuggestion(*part.fields, True, confidence, key.measured.in_words(), chain))
+        mappings.append(MappingSuggestion(*part.fields, True, confidence, key.in_words(), chain))
         said = f" after {', '.join(chain)}" if chain else ""
-        rule = FoundRule(
-            MatchType.EXACT, equal, joined.height, f"key: {key.measured.in_words()}{said}", transforms=chain
-        )
+        rule = FoundRule(MatchType.EXACT, equal, joined.height, f"key: {key.in_words()}{said}", transforms=chain)
         rules.append(RuleSuggestion(*part.fields, True, confidence, rule))
     for one in mapped:
         rule = find_rule(joined, one.pair.source.profile, one.pair.target.profile)
@@ -284,10 +293,10 @@ def _suggestion(
                 confidence = max(confidence, rules[-1].confidence)
         mappings.append(MappingSuggestion(*one.pair.fields, False, confidence, one.reason, _names(rule)))
     keys = tuple(
-        KeySuggestion(one.fields, one.measured.cardinality, _of_key(one), one.measured.in_words()) for one in sure
+        KeySuggestion(one.fields, one.cardinality, _of_key(one), one.in_words(), one.is_by_amount) for one in sure
     )
     named = ", ".join(f"{one} = {other}" for one, other in key.fields)
-    explanation = f"Key {named}: {key.measured.in_words()} ({looked_at}; rules from {joined.height:,} joined pairs)"
+    explanation = f"Key {named}: {key.in_words()} ({looked_at}; rules from {joined.height:,} joined pairs)"
     return Suggestion(keys, tuple(mappings), tuple(rules), explanation)
 
 

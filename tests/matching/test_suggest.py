@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from matching import reconcile, rule_set_of
 from matching.errors import ColumnNotFound
 from matching.suggest.column_names import likeness, read_names
 from matching.suggest.domains import detect_domain
@@ -19,6 +20,8 @@ from matching.suggest.profiles import MOST_ROWS, Kind, read_tables
 from matching.suggest.proposal import GivenMapping, RuleSuggestion, Suggestion, suggest
 from matching.terms import Cardinality, MatchType
 from recon.ecommerce import generate
+from recon.generate import generate as generated
+from tests.matching.helpers import side
 
 DAY = date(2026, 1, 1)
 
@@ -194,6 +197,24 @@ def test_an_amount_is_no_key_where_an_id_is() -> None:
     )
     found = suggest(source, source)
     assert found.keys[0].fields == (("id", "id"),)
+
+
+def test_records_of_one_amount_are_matched_one_by_one_by_their_dates() -> None:
+    made = generated("ledger", rows=1_000, seed=3, difficulty=2)
+    suggestion = suggest(made.source, made.target)
+    assert suggestion.keys[0].fields == (("currency", "currency"), ("amount", "amount"))
+    assert suggestion.keys[0].cardinality is Cardinality.ONE_TO_ONE
+    proposed = suggestion.rule_set()
+    assert proposed is not None
+    (only,) = proposed["passes"]
+    assert "cardinality" not in only
+    assert [one["matchType"] for one in only["conditions"]] == ["DATE_WINDOW"]
+    sides = [side(one.to_dict(as_series=False), file_id=at) for at, one in enumerate((made.source, made.target), 1)]
+    outcome = reconcile(rule_set_of(proposed), *sides)
+    truth = made.truth.filter(pl.col("source_row").is_not_null() & pl.col("target_row").is_not_null())
+    found = outcome.matches.join(truth, on=["source_row", "target_row"], how="semi").height
+    assert found >= 0.97 * outcome.matches.height
+    assert found >= 0.95 * truth.height
 
 
 def test_typed_columns_and_names_that_look_like_patterns() -> None:
