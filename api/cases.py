@@ -51,6 +51,7 @@ class ExceptionDetail(Wire):
     assignee: str | None
     due_at: datetime | None
     carried_from: int | None
+    first_seen_at: datetime | None
     reconciliation_id: int
     reconciliation_name: str
     created_at: datetime

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -10,9 +11,10 @@ from typing import Any
 import polars as pl
 from sqlmodel import Session
 
+from flows.fingerprints import fingerprinted
 from flows.workplace import Workplace
 from matching.outcome import LargeOutcome, Outcome
-from models import breaks, runs
+from models import breaks, recurring, runs
 from models.artifacts import Artifact, ArtifactType, LineageEvent, LineageEventType
 from models.base import utc_now
 from models.files import FileKind, FileStatus, StoredFile
@@ -21,6 +23,7 @@ from models.plan import ResolvedInput
 from models.reconciliations import Reconciliation
 from models.runs import StepRun, StreamRun
 from models.storage import Blob
+from models.streams import Step
 from models.tabular import schema_snapshot, write_csv, write_parquet
 
 BREAKS_AT_ONCE = 10_000
@@ -134,8 +137,10 @@ def _commit(
     reconciliation.match_rate = counted.match_rate
     reconciliation.updated_at = now
     session.add(reconciliation)
-    for rows in _break_rows(outcome.breaks.lazy(), run, step_run):
+    series = recurring.series_of(session, run, session.get_one(Step, step_run.step_id))
+    for rows in _break_rows(fingerprinted(outcome), run, step_run, series):
         breaks.insert(session, rows)
+    recurring.take_over(session, step_run.id, series)
     return True
 
 
@@ -202,8 +207,9 @@ def _record_artifacts(session: Session, run: StreamRun, step_run: StepRun, publi
         )
 
 
-def _break_rows(frame: pl.LazyFrame, run: StreamRun, step_run: StepRun) -> Iterator[list[dict[str, Any]]]:
+def _break_rows(frame: pl.LazyFrame, run: StreamRun, step_run: StepRun, series: str) -> Iterator[list[dict[str, Any]]]:
     now = utc_now()
+    seen: Counter[str] = Counter()
     shaped = frame.select(
         "type",
         "severity",
@@ -217,12 +223,22 @@ def _break_rows(frame: pl.LazyFrame, run: StreamRun, step_run: StepRun) -> Itera
         "target_file_id",
         "target_row",
         "description",
+        "fingerprint",
         organization_id=pl.lit(run.organization_id),
         reconciliation_id=pl.lit(step_run.reconciliation_id),
         step_run_id=pl.lit(step_run.id),
         status=pl.lit(str(breaks.BreakStatus.OPEN)),
+        series=pl.lit(series),
+        first_seen_at=pl.lit(now),
         created_at=pl.lit(now),
         updated_at=pl.lit(now),
     )
     for part in shaped.collect_batches(chunk_size=BREAKS_AT_ONCE, maintain_order=True):
-        yield part.to_dicts()
+        rows = part.to_dicts()
+        for row in rows:
+            # Breaks that nothing tells apart go by their order: the n-th of this run is the n-th of the one before.
+            fingerprint = row["fingerprint"]
+            seen[fingerprint] += 1
+            if seen[fingerprint] > 1:
+                row["fingerprint"] = f"{fingerprint}-{seen[fingerprint]}"
+        yield rows

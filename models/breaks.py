@@ -35,7 +35,7 @@ class Break(SQLModel, table=True):
     """One disagreement that a step run found; grain and texts as in `matching.outcome`.
 
     `series` names what is reconciled again and again, `fingerprint` the same disagreement in every run of it, `carried_from` the
-    break of an earlier run whose decision this one took over.
+    break of an earlier run whose decision this one took over, `first_seen_at` is the creation of the first of them.
     """
 
     __tablename__ = "breaks"  # pyright: ignore[reportAssignmentType]
@@ -75,6 +75,7 @@ class Break(SQLModel, table=True):
     series: str | None = None
     fingerprint: str | None = None
     carried_from: int | None = big_integer(None)
+    first_seen_at: datetime | None = time_column(nullable=True)
     created_at: datetime = time_column()
     updated_at: datetime = time_column()
 
@@ -105,6 +106,7 @@ class BreakOrder(StrEnum):
     CREATED_AT = "createdAt"
     UPDATED_AT = "updatedAt"
     DUE_AT = "dueAt"
+    FIRST_SEEN_AT = "firstSeenAt"
     TYPE = "type"
     SEVERITY = "severity"
     STATUS = "status"
@@ -114,6 +116,7 @@ class BreakOrder(StrEnum):
 ORDERS = {
     BreakOrder.UPDATED_AT: col(Break.updated_at),
     BreakOrder.DUE_AT: col(Break.due_at),
+    BreakOrder.FIRST_SEEN_AT: col(Break.first_seen_at),
     BreakOrder.TYPE: col(Break.type),
     BreakOrder.SEVERITY: case({str(one): rank for rank, one in enumerate(Severity)}, value=col(Break.severity)),
     BreakOrder.STATUS: case({str(one): rank for rank, one in enumerate(BreakStatus)}, value=col(Break.status)),

@@ -35,8 +35,6 @@ class EventKind(StrEnum):
     ASSIGNMENT = "ASSIGNMENT"
     COMMENT = "COMMENT"
     SUGGESTION = "SUGGESTION"
-    CARRIED = "CARRIED"
-    """Taken over from the same break of an earlier run, whose events are part of the history."""
 
 
 class BreakEvent(SQLModel, table=True):
