@@ -222,7 +222,8 @@ def _fill(stored: StoredRuleSet, body: RuleSetRequest) -> None:
     stored.severities = body.severities
     stored.amount = body.amount
     stored.potential_matches = body.potential_matches
-    stored.active = body.is_active is not False
+    if body.is_active is not None:
+        stored.active = body.is_active
 
 
 @routes.post("", status_code=201, response_model=Envelope[RuleSet])

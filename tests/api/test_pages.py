@@ -87,6 +87,10 @@ def test_single_mappings_and_rules(rest: Rest) -> None:
     rest.call(
         "PUT", f"/rules/{other}/mappings/{first['id']}", status=404, json={"sourceField": "a", "targetField": "a"}
     )
+    # What a client does not say of itself stays.
+    off = rest.call("PUT", f"/rules/{rules}", json={"name": "off", "isActive": False})
+    assert (off["isActive"], off["fieldMappings"]) == (False, [])
+    assert rest.call("PUT", f"/rules/{rules}", json={"name": "still off"})["active"] is False
 
 
 def test_pages_that_need_a_model_open(rest: Rest) -> None:
