@@ -22,7 +22,7 @@ from uuid import UUID
 import prefect.context
 from prefect._internal import control_listener
 from prefect.client.orchestration import get_client
-from prefect.context import SettingsContext, refresh_global_settings_context
+from prefect.context import SettingsContext, SyncClientContext, refresh_global_settings_context
 from prefect.engine import handle_engine_signals
 from prefect.events.worker import EventsWorker
 from prefect.flow_engine import load_flow, load_flow_run, run_flow
@@ -85,7 +85,8 @@ def _is_setting(name: str) -> bool:
 
 
 def _execute(flow_run_id: UUID) -> None:
-    with handle_engine_signals(flow_run_id):
+    # One client for all that is asked before, in and after the flow: making one takes as long as several requests.
+    with handle_engine_signals(flow_run_id), SyncClientContext.get_or_create():
         flow_run = load_flow_run(flow_run_id)
         logger = flow_run_logger(flow_run)
         try:

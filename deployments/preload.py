@@ -18,7 +18,15 @@ MODULES = (
     "sqlalchemy",
     "sqlmodel",
     "flows.entrypoint",
-    # What Prefect and its parts import only when a flow is defined or started.
+    # What Prefect and others import only when a flow is defined or started, and Polars when it meets a file.
+    "numpy.ma",
+    "polars._utils.parquet",
+    "prefect._internal.states",
+    "prefect.concurrency._asyncio",
+    "prefect.concurrency._sync",
+    "prefect.concurrency.services",
+    "prefect.task_engine",
+    "prefect.utilities.visualization",
     "pydantic.v1",
     "prefect._internal.observers",
     "anyio._backends._asyncio",
@@ -26,6 +34,27 @@ MODULES = (
     "rich._emoji_codes",
     "encodings.idna",
 )
+
+MODELS = (
+    "prefect.artifacts:MarkdownArtifact",
+    "prefect.artifacts:TableArtifact",
+    "prefect.client.schemas.actions:ArtifactCreate",
+    "prefect.client.schemas.actions:FlowRunUpdate",
+    "prefect.client.schemas.actions:LogCreate",
+    "prefect.client.schemas.objects:Artifact",
+    "prefect.client.schemas.objects:ConcurrencyLeaseHolder",
+    "prefect.client.schemas.objects:FlowRun",
+    "prefect.client.schemas.objects:ServerDefaultResultStorage",
+    "prefect.client.schemas.objects:WorkPool",
+    "prefect.client.schemas.objects:WorkQueue",
+    "prefect.client.schemas.responses:DeploymentResponse",
+    "prefect.events.filters:EventFilter",
+    "prefect.events.filters:EventIDFilter",
+    "prefect.events.filters:EventNameFilter",
+    "prefect.events.filters:EventOccurredFilter",
+    "prefect.events.schemas.events:Event",
+)
+"""Types whose validators Prefect builds when they are first used, which every run does."""
 
 
 def preload(names: tuple[str, ...] = MODULES) -> None:
@@ -39,6 +68,12 @@ def preload(names: tuple[str, ...] = MODULES) -> None:
         except Exception:  # noqa: BLE001 - whatever is wrong with it, the forkserver must live
             sys.stderr.write(f"Preloading {name} failed:\n")
             traceback.print_exc()
+    for name in MODELS:
+        module, _, model = name.partition(":")
+        # One that a version of Prefect does not have is built, if it is needed, by the run.
+        if (found := getattr(sys.modules.get(module), model, None)) is not None:
+            found.model_rebuild()
+    importlib.import_module("sqlalchemy.orm").configure_mappers()
     importlib.import_module("deployments.child").settle_in()
     gc.collect()
     gc.freeze()  # the children share these pages as long as nobody writes to them, the collector included
