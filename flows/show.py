@@ -7,9 +7,8 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextvars import copy_context
 
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
-from prefect.context import SettingsContext, get_settings_context
-from prefect.settings import PREFECT_CLIENT_MAX_RETRIES
 
+from deployments.engine import asking_once
 from flows.step import StepSummary
 from models.settings import Settings
 from models.tokens import Signer
@@ -37,11 +36,9 @@ class Showcase:
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     def _show(self, step_run_id: int, summary: StepSummary) -> None:
-        given = get_settings_context()
-        # A server that is away is not worth waiting for.
-        once = given.settings.copy_with_update(updates={PREFECT_CLIENT_MAX_RETRIES: 0})
         try:
-            with SettingsContext(profile=given.profile, settings=once):
+            # A server that is away is not worth waiting for.
+            with asking_once():
                 self._create(step_run_id, summary)
         except Exception as error:  # noqa: BLE001 - whatever Prefect or its client says, the step has its result
             log.warning("step run %s is not shown in the Prefect UI: %s", step_run_id, error)
