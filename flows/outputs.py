@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -49,10 +50,10 @@ def attempt_prefix(run: StreamRun, step_order: int, attempt_no: int) -> str:
 
 
 def publish(
-    place: Workplace, run: StreamRun, step_order: int, attempt_no: int, outcome: Outcome | LargeOutcome
+    place: Workplace, run: StreamRun, step_run: StepRun, outcome: Outcome | LargeOutcome, scratch: Path
 ) -> list[Published]:
-    """Writes the blobs of every artifact; nothing refers to them before `commit`."""
-    prefix = attempt_prefix(run, step_order, attempt_no)
+    """Writes the blobs of every artifact, by way of files in `scratch`; nothing refers to them before `commit`."""
+    prefix = attempt_prefix(run, step_run.step_order, step_run.attempt_no)
     frames = {
         ArtifactType.MATCHED: outcome.matches,
         ArtifactType.UNMATCHED_SOURCE: outcome.unmatched_source,
@@ -60,27 +61,30 @@ def publish(
         ArtifactType.EXCEPTIONS: outcome.breaks,
     }
     return [
-        _publish_one(place, prefix, artifact_type, f"stream_{run.id}_step_{step_order}", frame)
+        _publish_one(place, prefix, artifact_type, scratch / f"stream_{run.id}_step_{step_run.step_order}", frame)
         for artifact_type, frame in frames.items()
     ]
 
 
 def _publish_one(
-    place: Workplace, prefix: str, artifact_type: ArtifactType, stem: str, frame: pl.DataFrame | pl.LazyFrame
+    place: Workplace, prefix: str, artifact_type: ArtifactType, stem: Path, frame: pl.DataFrame | pl.LazyFrame
 ) -> Published:
-    name = f"{stem}_{artifact_type.lower()}"
-    lazy = frame.lazy()
-    with place.storage.scratch() as scratch:
-        parquet = scratch / f"{name}.parquet"
-        write_parquet(frame, parquet)
+    parquet = stem.with_name(f"{stem.name}_{artifact_type.lower()}.parquet")
+    write_parquet(frame, parquet)
+    if isinstance(frame, pl.DataFrame):
+        height = frame.height
+    else:
         height = int(pl.scan_parquet(parquet, glob=False).select(pl.len()).collect().item())
-        twin = blob = place.storage.put_file(parquet, f"{prefix}/{parquet.name}")
-        filename, content_type = parquet.name, "application/vnd.apache.parquet"
-        if artifact_type is not ArtifactType.MATCHED:
-            text = scratch / f"{name}.csv"
-            write_csv(frame, text)
-            blob = place.storage.put_file(text, f"{prefix}/{text.name}")
-            filename, content_type = text.name, "text/csv"
+    twin = blob = place.storage.put_file(parquet, f"{prefix}/{parquet.name}")
+    filename, content_type = parquet.name, "application/vnd.apache.parquet"
+    parquet.unlink()
+    if artifact_type is not ArtifactType.MATCHED:
+        text = parquet.with_suffix(".csv")
+        write_csv(frame, text)
+        blob = place.storage.put_file(text, f"{prefix}/{text.name}")
+        filename, content_type = text.name, "text/csv"
+        text.unlink()
+    lazy = frame.lazy()
     columns = lazy.collect_schema().names()
     return Published(artifact_type, filename, content_type, blob, twin, height, columns, schema_snapshot(lazy))
 
@@ -162,8 +166,9 @@ def _record_inputs(session: Session, run: StreamRun, step_run: StepRun, inputs: 
 
 
 def _record_artifacts(session: Session, run: StreamRun, step_run: StepRun, published: list[Published]) -> None:
-    for one in published:
-        stored = StoredFile(
+    """Each kind of row is flushed at once: a statement for all of them instead of one for each."""
+    files = [
+        StoredFile(
             organization_id=run.organization_id,
             kind=FileKind.ARTIFACT,
             original_filename=one.filename,
@@ -177,9 +182,12 @@ def _record_artifacts(session: Session, run: StreamRun, step_run: StepRun, publi
             twin_path=one.twin.path,
             checksum=one.blob.checksum,
         )
-        session.add(stored)
-        session.flush()
-        artifact = Artifact(
+        for one in published
+    ]
+    session.add_all(files)
+    session.flush()
+    artifacts = [
+        Artifact(
             step_run_id=step_run.id,
             artifact_type=one.artifact_type,
             file_id=stored.id,
@@ -188,23 +196,26 @@ def _record_artifacts(session: Session, run: StreamRun, step_run: StepRun, publi
             row_count=one.row_count,
             schema_snapshot=one.schema,
         )
-        session.add(artifact)
-        session.flush()
-        session.add(
-            LineageEvent(
-                run_id=run.id,
-                event_type=LineageEventType.ARTIFACT_PUBLISHED,
-                file_id=stored.id,
-                artifact_id=artifact.id,
-                upstream_step_run_id=step_run.id,
-                facts={
-                    "artifactType": one.artifact_type,
-                    "checksum": one.blob.checksum,
-                    "twinChecksum": one.twin.checksum,
-                    "rowCount": one.row_count,
-                },
-            )
+        for one, stored in zip(published, files, strict=True)
+    ]
+    session.add_all(artifacts)
+    session.flush()
+    session.add_all(
+        LineageEvent(
+            run_id=run.id,
+            event_type=LineageEventType.ARTIFACT_PUBLISHED,
+            file_id=artifact.file_id,
+            artifact_id=artifact.id,
+            upstream_step_run_id=step_run.id,
+            facts={
+                "artifactType": one.artifact_type,
+                "checksum": one.blob.checksum,
+                "twinChecksum": one.twin.checksum,
+                "rowCount": one.row_count,
+            },
         )
+        for one, artifact in zip(published, artifacts, strict=True)
+    )
 
 
 def _break_rows(frame: pl.LazyFrame, run: StreamRun, step_run: StepRun, series: str) -> Iterator[list[dict[str, Any]]]:

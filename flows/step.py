@@ -31,7 +31,7 @@ from models.streams import Step
 
 log = logging.getLogger(__name__)
 
-SOURCE_LOADED, TARGET_LOADED, COMPARED = 20, 40, 90
+LOADED, COMPARED = 40, 90
 """Progress values, as the legacy clients know them."""
 
 STARTED = 5
@@ -222,10 +222,8 @@ def _work(
     beside: int,
 ) -> StepSummary:
     rule_set, resolved = prepared
-    source = inputs.frame(place.storage, resolved["source"])
-    _note(place, attempt, SOURCE_LOADED)
-    target = inputs.frame(place.storage, resolved["target"])
-    _note(place, attempt, TARGET_LOADED)
+    source, target = (inputs.frame(place.storage, resolved[side]) for side in ("source", "target"))
+    _note(place, attempt, LOADED)
     with place.storage.scratch() as spill:
         # The scans are lazy: what reading them raises comes out of matching.
         with place.storage.guard(" or ".join(str(one.file.twin_path) for one in resolved.values())):
@@ -238,8 +236,9 @@ def _work(
                 severities=_severities(attempt.step),
                 on_progress=_progress(place, attempt),
             )
-        _note(place, attempt, COMPARED)
-        published = outputs.publish(place, attempt.run, attempt.step.step_order, attempt.step_run.attempt_no, outcome)
+        if monotonic() - began >= PROGRESS_SECONDS:
+            _note(place, attempt, COMPARED)
+        published = outputs.publish(place, attempt.run, attempt.step_run, outcome, spill)
         if not outputs.commit(place, attempt.run, attempt.step_run, attempt.key, resolved, outcome, published):
             _clear(place, attempt, attempt.step_run.attempt_no)
             raise AttemptFenced(f"Step run {attempt.step_run.id}: attempt {attempt.key} came too late and was dropped")
@@ -283,7 +282,7 @@ def _progress(place: Workplace, attempt: Attempt) -> Callable[[float], None]:
         nonlocal last
         if monotonic() - last >= PROGRESS_SECONDS:
             last = monotonic()
-            _note(place, attempt, TARGET_LOADED + round(share * (COMPARED - TARGET_LOADED)))
+            _note(place, attempt, LOADED + round(share * (COMPARED - LOADED)))
 
     return report
 
