@@ -167,6 +167,7 @@ class SteadyWorker(BaseWorker[ReconJobConfiguration, BaseVariables, BaseWorkerRe
 
     async def _label(self, flow_run_id: UUID) -> None:
         try:
-            await super()._give_worker_labels_to_flow_run(flow_run_id)
+            with asking_once():  # a busy server has better things to do
+                await super()._give_worker_labels_to_flow_run(flow_run_id)
         except Exception:
             self._logger.debug("Flow run %s could not be labelled", flow_run_id, exc_info=True)
