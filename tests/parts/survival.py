@@ -67,7 +67,9 @@ def run_processes(stack: EmbeddedStack) -> list[psutil.Process]:
 
 def engine_runs(stack: EmbeddedStack, stream_id: int) -> list[dict[str, Any]]:
     chosen = {"deployments": {"name": {"any_": [f"stream-{stream_id}"]}}, "sort": "START_TIME_ASC"}
-    answer = httpx.post(f"{stack.prefect_api_url}/flow_runs/filter", json=chosen, timeout=60)
+    secret = stack.settings.prefect_auth
+    auth = None if secret is None else httpx.BasicAuth(*secret.get_secret_value().split(":", maxsplit=1))
+    answer = httpx.post(f"{stack.prefect_api_url}/flow_runs/filter", json=chosen, timeout=60, auth=auth)
     return answer.raise_for_status().json()
 
 
