@@ -23,6 +23,7 @@ from api.routes import (
     admin,
     ai,
     assistant,
+    audit,
     auth,
     backtests,
     dashboard,
@@ -52,6 +53,7 @@ SWEEP_SECONDS = 5
 LEGACY = (
     auth,
     admin,
+    audit,
     files,
     rules,
     rule_parts,

@@ -7,7 +7,7 @@ from typing import Any
 from prefect.client.schemas.objects import FlowRun
 from sqlmodel import Session, col, or_, select
 
-from models import runs, starts, streams
+from models import events, runs, starts, streams
 from models.errors import NotFound, PlanInvalid
 from models.runs import StreamRun
 from models.starts import NotStarted, Start
@@ -30,7 +30,7 @@ def own_run(session: Session, stream_id: int, flow_run: FlowRun, trigger: dict[s
     stream = session.get(Stream, stream_id)  # the engine starts any organization's
     if stream is None:
         raise NotFound("Stream", stream_id)
-    start = _start(stream, flow_run, trigger)
+    start = _start(session, stream, flow_run, trigger)
     if start is None:
         streams.runnable(stream)
         return runs.create(
@@ -46,10 +46,13 @@ def own_run(session: Session, stream_id: int, flow_run: FlowRun, trigger: dict[s
     return run
 
 
-def _start(stream: Stream, flow_run: FlowRun, trigger: dict[str, Any] | None) -> Start | None:
+def _start(session: Session, stream: Stream, flow_run: FlowRun, trigger: dict[str, Any] | None) -> Start | None:
     """The occasion of an engine run; None where a person started it."""
     if trigger is not None:
-        return starts.on_event(stream, event_of(trigger))
+        event = event_of(trigger)
+        if not events.concerns(session, stream.organization_id, event):
+            raise NotStarted(f"The event {event.id} is not of the organization of stream {stream.id}")
+        return starts.on_event(stream, event)
     if not flow_run.auto_scheduled or flow_run.expected_start_time is None:
         return None
     if str(flow_run.deployment_id) == stream.deployment_id:

@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlmodel import Session
 
+from models.audit import RecordingSession
 from models.errors import DependencyDown
 from models.settings import Settings
 
@@ -55,8 +56,11 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[Session]:
-        """A session whose changes are committed together. Raises DependencyDown when the database is out of reach."""
-        with _reachable(), Session(self._writing, expire_on_commit=False) as session:
+        """A session whose changes are committed together, with what the audit says of them.
+
+        Raises DependencyDown when the database is out of reach.
+        """
+        with _reachable(), RecordingSession(self._writing, expire_on_commit=False) as session:
             yield session
             session.commit()
 

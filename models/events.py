@@ -61,6 +61,13 @@ def uploaded(session: Session, stored: StoredFile) -> StoredEvent:
     return event
 
 
+def concerns(session: Session, organization_id: int, event: Event) -> bool:
+    """Whether an event may start streams of an organization: not if it is one of ours and tells of another one's records."""
+    chosen = select(StoredEvent.organization_id).where(col(StoredEvent.event_id) == event.id)
+    owner = session.exec(chosen).one_or_none()
+    return owner is None or owner == organization_id
+
+
 def undispatched(session: Session, *, before: datetime, limit: int = 100) -> Sequence[StoredEvent]:
     """Events whose runs are not written yet and that happened before a moment, oldest first."""
     return _oldest(session, col(StoredEvent.dispatched_at).is_(None), before, limit)

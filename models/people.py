@@ -150,4 +150,6 @@ def ensure_admin(session: Session, email: str, password: str | None) -> str | No
 
 def _serialize(session: Session, organization_id: int) -> None:
     """Lets one transaction at a time change the organization's people (SQLite has one writer anyway)."""
-    session.exec(select(Organization).where(col(Organization.id) == organization_id).with_for_update()).one()
+    session.exec(
+        select(Organization).where(col(Organization.id) == organization_id).with_for_update(key_share=True)
+    ).one()

@@ -11,7 +11,8 @@ from sqlalchemy import UniqueConstraint, func, update
 from sqlalchemy import select as select_columns
 from sqlmodel import Field, Session, SQLModel, col, select
 
-from models import files
+from models import audit, files
+from models.actors import SYSTEM, current_actor
 from models.artifacts import Artifact, LineageEvent, LineageEventType
 from models.base import big_integer, json_column, primary_key, reference, time_column, utc_now
 from models.errors import Conflict, NotFound, PlanInvalid
@@ -323,6 +324,8 @@ def cancel(session: Session, run_id: int, *, at: datetime) -> bool:
     if not move(session, run_id, RunStatus.CANCELED, completed_at=at):
         return False
     _end_open_steps(session, run_id, StepRunStatus.CANCELED, at)
+    if current_actor.get() != SYSTEM:
+        audit.note(session, session.get_one(StreamRun, run_id), "CANCEL", None, {"status": str(RunStatus.CANCELED)})
     return True
 
 

@@ -18,7 +18,7 @@ from recon.backtest import backtest_command
 from recon.generate.command import generate_command
 from recon.match import match_command
 from recon.parity import parity_command
-from recon.people import add_organization_command, reset_password_command, token_command
+from recon.people import add_organization_command, audit_command, reset_password_command, token_command
 from recon.suggest import suggest_command
 
 _INTERRUPTED = 130
@@ -47,6 +47,7 @@ app.command("generate")(generate_command)
 app.command("backtest")(backtest_command)
 app.command("parity")(parity_command)
 app.command("token")(token_command)
+app.command("audit")(audit_command)
 app.command("reset-password")(reset_password_command)
 app.command("add-organization")(add_organization_command)
 

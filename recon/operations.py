@@ -8,8 +8,9 @@ from getpass import getuser
 
 from sqlmodel import Session, col, select
 
-from models import passwords, people
+from models import audit, passwords, people
 from models.actors import Actor, current_actor
+from models.audit import Verdict
 from models.db import Database
 from models.errors import Conflict, ReconError
 from models.people import DEFAULT_ORGANIZATION, Organization, User
@@ -63,6 +64,21 @@ def add_organization(settings: Settings, name: str, email: str) -> str:
             session, made.id, name="Administrator", email=email, role=Role.ADMIN, password=password, temporary=True
         )
     return password
+
+
+def verdicts(settings: Settings, noted: list[str]) -> list[Verdict]:
+    """How the audit of each organization stands; `noted` are ORGANIZATION:NUMBER:HASH that have to be in it."""
+    expected: dict[int, dict[int, str]] = {}
+    for one in noted:
+        organization_id, number, said = one.split(":", 2)
+        expected.setdefault(int(organization_id), {})[int(number)] = said
+    database = Database.from_settings(settings)
+    try:
+        with database.read() as session:
+            ids = session.exec(select(Organization.id).order_by(col(Organization.id))).all()
+            return [audit.verify(session, one, expected.get(one)) for one in ids]
+    finally:
+        database.dispose()
 
 
 @contextmanager

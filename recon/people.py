@@ -1,4 +1,4 @@
-"""`recon token`, `recon reset-password`, `recon add-organization`: people, from the machine that the stack runs on."""
+"""People and their acts, from the machine that the stack runs on: `recon token`, `reset-password`, `add-organization`, `audit`."""
 
 from __future__ import annotations
 
@@ -46,6 +46,29 @@ def add_organization_command(
     from recon.operations import add_organization
 
     typer.echo(add_organization(_settings(data_dir, database_url), name, admin))
+
+
+def audit_command(
+    act: Annotated[str, typer.Argument(help="verify: prove that nothing in the audit was changed or taken away.")],
+    noted: Annotated[
+        list[str] | None, typer.Option(help="ORGANIZATION:NUMBER:HASH as noted from an earlier verification.")
+    ] = None,
+    data_dir: DataDir = None,
+    database_url: DatabaseUrl = None,
+) -> None:
+    """Go through the audit's chains of hashes. Exit code 1 if one is broken."""
+    from recon.operations import verdicts
+
+    if act != "verify":
+        raise typer.BadParameter("there is only verify")
+    found = verdicts(_settings(data_dir, database_url), noted or [])
+    for one in found:
+        state = one.wrong or "whole"
+        typer.echo(
+            f"organization {one.organization_id}: {one.entries} entries, {state}; newest {one.entries}:{one.head}"
+        )
+    if any(one.wrong for one in found):
+        raise typer.Exit(1)
 
 
 def _settings(data_dir: Path | None, database_url: str | None) -> Settings:
