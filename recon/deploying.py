@@ -107,8 +107,8 @@ def deploy(
             stream_id = int(client.create_stream(body)["id"])
         else:
             stream_id = int(known["id"])
-            if not _says(known, body):
-                client.call("PATCH", f"{API}/streams/{stream_id}", json=body)
+            # The server leaves what is the same as it is.
+            client.call("PATCH", f"{API}/streams/{stream_id}", json=body)
     return Deployment(
         stream_id=stream_id,
         name=stream.name,

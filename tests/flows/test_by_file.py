@@ -46,7 +46,8 @@ def deployed(
     found = {name: prefect.get(f"/deployments/name/{name}").raise_for_status().json() for name in LISTED}
     yield found
     for one in found.values():
-        prefect.delete(f"/deployments/{one['id']}")
+        # A connection of its own: the server may have closed one that was idle for a while.
+        httpx.delete(f"{stack.prefect_api_url}/deployments/{one['id']}", timeout=30)
 
 
 def ended(prefect: httpx.Client, deployment: dict[str, Any], **parameters: Any) -> dict[str, Any]:
@@ -92,13 +93,20 @@ def test_a_run_started_in_prefect_is_one_of_ours(rest: Rest, prefect: httpx.Clie
         assert rest.artifacts(rest.steps(runs[0]["id"])[0]["id"])["UNMATCHED_SOURCE"]["rowCount"] == 1
 
 
-def test_what_can_not_run_says_why(prefect: httpx.Client, deployed: dict[str, Any]) -> None:
+def test_what_can_not_run_says_why(rest: Rest, prefect: httpx.Client, deployed: dict[str, Any]) -> None:
     any_stream = deployed["recon-stream/any-stream"]
+    files = [rest.upload(name, "id\n1\n")["id"] for name in ("a.csv", "b.csv")]
+    stream = rest.stream([step(1, *files, rest.rule_set(["id"]))], "Paused")["id"]
+    rest.call("POST", f"/streams/{stream}/pause")
     expected = {
         "STREAM_NOT_FOUND: Stream not found with id: 987654": {"stream_id": 987654},
-        "RUN_NOT_FOUND: StreamRun not found with id: 987654": {"run_id": 987654},
+        "RUN_NOT_FOUND: StreamRun not found with id: 987654": {"stream_id": stream, "run_id": 987654},
         "RUN_PARAMETERS_MISSING: The flow needs a stream_id or a run_id": {},
+        f"STREAM_NOT_ACTIVE: Stream {stream} 'Paused' is PAUSED; only an ACTIVE stream takes runs": {
+            "stream_id": stream
+        },
     }
     for message, parameters in expected.items():
         run = ended(prefect, any_stream, **parameters)
         assert (run["state_type"], run["state"]["message"]) == ("FAILED", message)
+    assert rest.call("GET", f"/streams/{stream}/runs") == []

@@ -9,11 +9,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import httpx
 import polars as pl
 import pytest
 
 from models.errors import Conflict, DependencyDown, ValidationFailed
-from recon import Input, RuleSet, RunFailed, Step, StepNotCompleted, Stream, template
+from recon import Input, MatchingRule, RuleSet, RunFailed, Step, StepNotCompleted, Stream, template
 from recon.client import RequestRefused
 from recon.ecommerce import generate
 from recon.local import EmbeddedStack
@@ -78,6 +79,52 @@ def test_the_template_gives_the_same_here_and_on_a_server(stack: EmbeddedStack, 
     assert without_ids(tmp_path / "own numbers") == without_ids(tmp_path / "here")
 
 
+def test_deploying_again_changes_what_changed(stack: EmbeddedStack, rest: Rest, tmp_path: Path) -> None:
+    source, target = frames()
+    path = tmp_path / "target.csv"
+    target.write_csv(path)
+
+    def deployed(rules: RuleSet = RULES, **options: Any) -> tuple[Any, dict[str, Any]]:
+        first = Step("first", Input(source, name="orders"), path, rules)
+        steps = [first, Step("rest", first.unmatched_source, path, rules, continue_on_failure=True, max_retries=1)]
+        made = Stream("Again & again", steps, description="twice").deploy(api_url=stack.api_url, **options)
+        return made, rest.call("GET", f"/streams/{made.stream_id}")
+
+    made, before = deployed(cron="30 6 * * *")
+    assert before["triggerType"] == "SCHEDULED"
+    assert before["triggerConfig"] == {"cron": "30 6 * * *", "timezone": "UTC"}
+    assert before["steps"][1]["config"] == {"continueOnFailure": True, "maxRetries": 1}
+    assert made.inputs == {
+        before["steps"][0]["sourceInput"]["id"]: "orders.parquet",
+        before["steps"][0]["targetInput"]["id"]: "target.csv",
+    }
+    assert made.prefect_deployment == f"Again again ({made.stream_id})/stream-{made.stream_id}"
+
+    again, same = deployed(cron="30 6 * * *")
+    assert again == made
+    assert same == before  # `updatedAt` too: nothing was sent that changes anything
+    assert rest.call("GET", f"/rules/{made.rule_sets['first']}")["version"] == 1
+
+    path.write_text("id,amt\n1,1.5\n")
+    changed, after = deployed(RuleSet.of("id", "amt:1"))
+    assert changed.stream_id == made.stream_id
+    assert changed.rule_sets == made.rule_sets
+    assert rest.call("GET", f"/rules/{made.rule_sets['first']}")["version"] == 2
+    assert (after["triggerType"], after["triggerConfig"]) == ("MANUAL", None)
+    assert after["steps"][0]["sourceInput"] == before["steps"][0]["sourceInput"]
+    assert after["steps"][0]["targetInput"] != before["steps"][0]["targetInput"]
+    result = changed.run()
+    assert [one.statistics.matched_records for one in result.steps.values()] == [1, 0]
+    assert result.steps["first"].unmatched_source["_recon_row"].to_list() == [2, 3]
+    with httpx.Client(base_url=stack.prefect_api_url, timeout=30) as prefect:
+        deployment = prefect.get(f"/deployments/name/{made.prefect_deployment}").json()
+        assert deployment["schedules"] == []
+
+    rest.call("DELETE", f"/streams/{made.stream_id}")
+    anew, _ = deployed()
+    assert anew.stream_id != made.stream_id
+
+
 def test_what_a_server_refuses_is_said_in_its_own_words(
     stack: EmbeddedStack, rest: Rest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -92,6 +139,9 @@ def test_what_a_server_refuses_is_said_in_its_own_words(
     assert raised.value.result.steps["good"].matched.height == 3
     with pytest.raises(StepNotCompleted, match="Step 2 'bad' is FAILED: COLUMN_NOT_FOUND"):
         _ = bad.exceptions
+    rest.call("POST", f"/streams/{failing.stream_id}/pause")
+    with pytest.raises(RequestRefused, match="409 STREAM_NOT_ACTIVE"):
+        failing.start()
 
     with pytest.raises(ValidationFailed, match="cron: the hour takes 0 to 23, got '25'"):
         Stream("s", [good]).deploy(cron="0 0 25 * * *")
@@ -113,6 +163,25 @@ def test_what_a_server_refuses_is_said_in_its_own_words(
     twins = [rest.stream([step_body(1, file, file, rules)], "Twins")["id"] for _ in range(2)]
     with pytest.raises(Conflict, match=rf"There are 2 streams named 'Twins' \({twins[0]}, {twins[1]}\)"):
         Stream("Twins", [good]).deploy()
+
+
+def test_rules_of_the_legacy_form_and_events(stack: EmbeddedStack, rest: Rest) -> None:
+    source, target = frames()
+    amount = MatchingRule.model_validate({"sourceField": "amt", "matchType": "RANGE", "tolerance": "0.01"})
+    mappings = [{"sourceField": "id", "targetField": "id", "isKey": True}, {"sourceField": "amt", "targetField": "amt"}]
+    legacy = RuleSet.read(
+        {"name": "legacy", "fieldMappings": mappings, "matchingRules": [amount.model_dump(by_alias=True)]}
+    )
+    stream = Stream("Legacy rules", [Step("one", source, target, legacy)])
+    arrival = {"triggerType": "EVENT", "triggerConfig": {"event": "file.uploaded"}}
+    for _ in range(2):
+        made = stream.deploy(api_url=stack.api_url, trigger=arrival)
+        assert rest.call("GET", f"/rules/{made.rule_sets['one']}")["version"] == 1
+    assert rest.call("GET", f"/streams/{made.stream_id}")["triggerConfig"] == {"event": "file.uploaded"}
+    expected = stream.run().steps["one"]
+    assert made.run().steps["one"].statistics == expected.statistics
+    assert expected.statistics.exception_count == 1
+    rest.call("DELETE", f"/streams/{made.stream_id}")
 
 
 FLOW = """

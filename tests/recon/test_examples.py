@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -46,7 +47,8 @@ def test_a_flow_of_ones_own_at_a_prefect_server(stack: EmbeddedStack, tmp_path: 
     left = pl.read_parquet(tmp_path / "result" / "bank" / "matched.parquet")
     assert left.select("source_file_id", "source_row", "target_file_id").rows() == [(1, 4, 3), (1, 5, 3)]
     with httpx.Client(base_url=stack.prefect_api_url, timeout=30) as prefect:
-        mine = {"flows": {"name": {"any_": ["settle-orders"]}}}
+        (flow_run,) = re.findall(r"/runs/flow-run/([0-9a-f-]{36})", printed)
+        mine = {"flow_runs": {"id": {"any_": [flow_run]}}}
         tables = prefect.post("/artifacts/filter", json=mine).json()
         assert sorted(one["key"] for one in tables) == ["orders-vs-payments-result", "the-rest-vs-the-bank-result"]
         assert '"rows": "matched", "count": "3"' in next(
