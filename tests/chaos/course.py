@@ -44,6 +44,7 @@ class Sitting:
         self.faults: Counter[str] = Counter()
         self.violations: list[str] = []
         self.recoveries: list[float] = []
+        self.remarks: list[str] = []
         self.over = threading.Event()
         """Somebody wants the sitting to end before its time."""
 
@@ -132,6 +133,10 @@ class Course:
         self._expect_none(self._ledger.changes, 0)
         self._expect_none(lambda: invariants.check_checksums(self._evidence), 0)
         self._expect_none(lambda: invariants.check_runs(self._site.database, self._run_ids), 0)
+        completed, again = invariants.disturbed(self._site.database)
+        self._sitting.remarks.append(
+            f"{self._setup}: {len(self._run_ids)} runs, {completed} steps completed, {again} of them not at the first attempt"
+        )
 
     def _strike(self, fault: Fault, submissions: list[tuple[Fault, Submission]]) -> None:
         """Asks for the fault's run, and for another one whenever nothing is under way that could be hit; then strikes."""

@@ -137,12 +137,23 @@ def check_rest(database: Database) -> list[str]:
 
 
 def orphans(database: Database, storage: Storage) -> list[str]:
-    """Blobs that no file refers to. An attempt under way has some; nothing else may, once the sweep's grace is over."""
-    blobs = storage.list()
+    """Blobs that no file refers to, half-written ones and work files too. An attempt under way has some; nothing else may, once
+    the sweep's grace is over.
+    """
+    blobs = sorted(storage.ages())
     with database.read() as session:
         known = session.execute(select(col(StoredFile.storage_path), col(StoredFile.twin_path))).all()
     referred = {path for paths in known for path in paths}
     return [path for path in blobs if path not in referred]
+
+
+def disturbed(database: Database) -> tuple[int, int]:
+    """How many steps completed, and how many of them not at the first attempt: whether faults hit anything."""
+    done = col(StepRun.status) == StepRunStatus.COMPLETED
+    counted = select(func.count(), func.count().filter(col(StepRun.attempt_no) > 1)).where(done)
+    with database.read() as session:
+        completed, again = session.execute(counted).one()
+    return completed, again
 
 
 def check_runs(database: Database, run_ids: set[int]) -> list[str]:

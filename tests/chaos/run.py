@@ -50,6 +50,7 @@ def summary(sitting: Sitting) -> str:
             f"from the last fault of a round to the end of its runs: median {statistics.median(ordered):.1f} s, "
             f"95 of 100 within {late:.1f} s, longest {ordered[-1]:.1f} s"
         )
+    lines += sitting.remarks
     lines += [f"violation: {one}" for one in sitting.violations]
     lines.append(f"faults {sitting.faults.total()} violations {len(sitting.violations)}")
     return "\n".join(lines)
