@@ -9,7 +9,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import threading
-import time
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
@@ -20,6 +19,9 @@ from deployments.nursery import without_main_module
 from matching.errors import ReconError
 
 PRELOAD = "flows.step"
+LONGEST_START = 60.0
+"""Seconds until a process has to have begun."""
+
 LAST_STEPS = 5.0
 """Seconds a process may take to leave after it has given its result."""
 
@@ -43,9 +45,9 @@ class ProcessLost(ReconError):
 def contained(seconds: float, target: Callable[..., Result], *args: Any) -> Result:
     """What `target(*args)` gives; all of them are pickled. `target` is to return its failures, not to raise them.
 
-    Raises StepTimeout after `seconds` and ProcessLost if the process ends without a result; it is gone in both cases.
+    Raises StepTimeout `seconds` after it has begun, and ProcessLost if the process ends without a result; it is gone in both
+    cases.
     """
-    deadline = time.monotonic() + seconds
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([PRELOAD])
     here, there = context.Pipe()
@@ -54,9 +56,13 @@ def contained(seconds: float, target: Callable[..., Result], *args: Any) -> Resu
         with without_main_module():
             process.start()
         there.close()
-        if not wait([here, process.sentinel], max(0.0, deadline - time.monotonic())):
-            raise StepTimeout(f"The attempt took longer than {seconds:g} s and was ended", seconds=seconds)
         try:
+            # A forkserver that is still importing is none of the attempt's time.
+            if not wait([here, process.sentinel], LONGEST_START):
+                raise ProcessLost(f"The attempt's process did not begin within {LONGEST_START:g} s")
+            here.recv()
+            if not wait([here, process.sentinel], seconds):
+                raise StepTimeout(f"The attempt took longer than {seconds:g} s and was ended", seconds=seconds)
             result = cast(Result, here.recv())
         except EOFError:
             process.join(LAST_STEPS)
@@ -79,6 +85,7 @@ def _serve(connection: Connection, group: int, target: Callable[..., Any], args:
     threading.Thread(target=_leave_with, args=(connection,), daemon=True).start()
     status = 1
     try:
+        connection.send(None)
         connection.send(target(*args))
         status = 0
     except BaseException:  # noqa: BLE001 - the process ends here, its exit code tells
