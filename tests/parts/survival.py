@@ -65,12 +65,24 @@ def run_processes(stack: EmbeddedStack) -> list[psutil.Process]:
     return [one for one in family if os.getpgid(one.pid) == one.pid and one.pid != stack.pids["worker"]]
 
 
-def engine_runs(stack: EmbeddedStack, stream_id: int) -> list[dict[str, Any]]:
-    chosen = {"deployments": {"name": {"any_": [f"stream-{stream_id}"]}}, "sort": "START_TIME_ASC"}
+def ask_prefect(stack: EmbeddedStack, path: str, body: dict[str, Any]) -> Any:
+    """The JSON of a POST to Prefect's API, asked again while it is busy: on SQLite it answers 503 when two writers meet."""
     secret = stack.settings.prefect_auth
     auth = None if secret is None else httpx.BasicAuth(*secret.get_secret_value().split(":", maxsplit=1))
-    answer = httpx.post(f"{stack.prefect_api_url}/flow_runs/filter", json=chosen, timeout=60, auth=auth)
-    return answer.raise_for_status().json()
+    answers: list[httpx.Response] = []
+
+    def given() -> bool:
+        answers.append(httpx.post(f"{stack.prefect_api_url}{path}", json=body, timeout=60, auth=auth))
+        return answers[-1].status_code != 503
+
+    until(given)
+    assert answers[-1].is_success, f"{path}: {answers[-1].status_code} {answers[-1].text[:500]}"
+    return answers[-1].json()
+
+
+def engine_runs(stack: EmbeddedStack, stream_id: int) -> list[dict[str, Any]]:
+    chosen = {"deployments": {"name": {"any_": [f"stream-{stream_id}"]}}, "sort": "START_TIME_ASC"}
+    return ask_prefect(stack, "/flow_runs/filter", chosen)
 
 
 def whole(rest: Rest, run_id: int) -> None:
@@ -126,8 +138,7 @@ def runs_queue_up(stack: EmbeddedStack, rest: Rest, material: Material) -> None:
     first, second, third = (rest.run(stream) for _ in range(3))
     under_way(rest, first)
     (engine,) = engine_runs(stack, stream)
-    asked = httpx.post(f"{stack.prefect_api_url}/deployments/{engine['deployment_id']}/create_flow_run", json={})
-    assert asked.status_code == 201
+    ask_prefect(stack, f"/deployments/{engine['deployment_id']}/create_flow_run", {})
     until(lambda: len(rest.call("GET", f"/streams/{stream}/runs")) == 4)
     fourth = rest.call("GET", f"/streams/{stream}/runs")[0]["id"]
     assert [rest.call("GET", f"/stream-runs/{one}")["status"] for one in (second, third, fourth)] == ["PENDING"] * 3
@@ -142,14 +153,14 @@ def runs_queue_up(stack: EmbeddedStack, rest: Rest, material: Material) -> None:
 def the_engine_s_own_run_may_be_lost_before_it_begins(stack: EmbeddedStack, rest: Rest, material: Material) -> None:
     """A run that Prefect starts by itself is Crashed before it has a row of ours: it is begun again."""
     stream = rest.stream([material.quick_step(1)])["id"]
-    prefect, named = stack.prefect_api_url, {"deployments": {"name": {"any_": [f"stream-{stream}"]}}}
-    (deployment,) = httpx.post(f"{prefect}/deployments/filter", json=named).json()
+    named = {"deployments": {"name": {"any_": [f"stream-{stream}"]}}}
+    (deployment,) = ask_prefect(stack, "/deployments/filter", named)
     # Due in a moment: no worker has taken it before it is Crashed.
     due = (utc_now() + timedelta(seconds=3)).isoformat()
     state = {"type": "SCHEDULED", "state_details": {"scheduled_time": due}}
-    made = httpx.post(f"{prefect}/deployments/{deployment['id']}/create_flow_run", json={"state": state}).json()
+    made = ask_prefect(stack, f"/deployments/{deployment['id']}/create_flow_run", {"state": state})
     crashed = {"state": {"type": "CRASHED"}, "force": True}
-    httpx.post(f"{prefect}/flow_runs/{made['id']}/set_state", json=crashed).raise_for_status()
+    ask_prefect(stack, f"/flow_runs/{made['id']}/set_state", crashed)
     until(lambda: rest.call("GET", f"/streams/{stream}/runs"))
     (run,) = rest.call("GET", f"/streams/{stream}/runs")
     assert rest.ended(run["id"], PATIENCE)["status"] == "COMPLETED"
