@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any, cast
@@ -31,7 +32,8 @@ DONE, FAILED = StepRunStatus.COMPLETED, StepRunStatus.FAILED
 class Play:
     """A run whose steps end as they are told to.
 
-    `reads` maps a step's order to that of the one it reads; `together` are steps that wait for each other to be under way.
+    `reads` maps a step's order to that of the one it reads; `together` is how many steps wait for each other to be under way,
+    `patient` the order of one that does not end before another was skipped.
     """
 
     def __init__(self, place: Workplace, count: int, reads: dict[int, int], tolerated: set[int]) -> None:
@@ -66,7 +68,7 @@ class Play:
         self.lock = threading.Lock()
 
     def compiled(
-        self, ends: dict[int, StepRunStatus] | None = None, *, together: int = 1, silent: bool = False
+        self, ends: dict[int, StepRunStatus] | None = None, *, together: int = 1, silent: bool = False, patient: int = 0
     ) -> CompiledRun:
         made = compile_run(self.place, self.run)
         barrier = threading.Barrier(together)
@@ -82,6 +84,10 @@ class Play:
                 if not silent:
                     tell()
                     barrier.wait(LIMIT)
+                deadline = time.monotonic() + LIMIT
+                while bound.order == patient and "SKIPPED" not in self.statuses():
+                    assert time.monotonic() < deadline
+                    time.sleep(0.01)
                 with self.place.database.write() as session:
                     runs.move_step(session, bound.step_run_id, (ends or {}).get(bound.order, DONE), held_by="k")
                 with self.lock:
@@ -129,7 +135,8 @@ def test_a_failure_reaches_those_who_read_it(
 
 def test_a_failure_that_stops_lets_those_end_that_have_begun(place: Workplace) -> None:
     play = Play(place, 3, {3: 2}, set())
-    assert play.compiled({1: FAILED}, together=2).execute(place) == "FAILED"
+    # The second one ends when the failure of the first has reached the third.
+    assert play.compiled({1: FAILED}, together=2, patient=2).execute(place) == "FAILED"
     assert play.statuses() == ["FAILED", "COMPLETED", "SKIPPED"]
 
 
