@@ -26,6 +26,7 @@ class Step:
 
     `rules` may be a RuleSet, its JSON object, or the path of a file that holds one. `continue_on_failure`: if this step fails,
     steps that don't read what it leaves go on. `max_retries`: attempts after the first where something was out of reach.
+    `timeout_seconds`: a server ends an attempt that takes longer, and tries again if it may; in this process it is not watched.
     `severities`: by break type, before those of the rule set. Raises ValidationFailed, naming step and field.
     """
 
@@ -35,6 +36,7 @@ class Step:
     rules: Rules
     continue_on_failure: bool = False
     max_retries: int = 0
+    timeout_seconds: float | None = None
     severities: spec.Severities | Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
@@ -49,6 +51,8 @@ class Step:
         self._checked("severities", lambda: self.own_severities)
         if self.max_retries < 0:
             self._refuse("max_retries", f"a number from 0, got {self.max_retries}")
+        if self.timeout_seconds is not None and not self.timeout_seconds > 0:
+            self._refuse("timeout_seconds", f"a number above 0, got {self.timeout_seconds}")
 
     @property
     def unmatched_source(self) -> StepOutput:

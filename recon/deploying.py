@@ -204,6 +204,8 @@ def _input(stream: Stream, files: _Files, step: Step, side: str, inputs: dict[in
 
 def _step_body(step: Step, order: int, given: Mapping[str, Any], rule_set_id: int) -> dict[str, Any]:
     config: dict[str, Any] = {"continueOnFailure": step.continue_on_failure, "maxRetries": step.max_retries}
+    if step.timeout_seconds is not None:
+        config["timeoutSeconds"] = step.timeout_seconds
     severities = step.own_severities
     if severities is not None:
         config["severities"] = severities.model_dump(mode="json", by_alias=True, exclude_none=True)

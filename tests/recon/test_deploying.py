@@ -86,14 +86,15 @@ def test_deploying_again_changes_what_changed(stack: EmbeddedStack, rest: Rest, 
 
     def deployed(rules: RuleSet = RULES, **options: Any) -> tuple[Any, dict[str, Any]]:
         first = Step("first", Input(source, name="orders"), path, rules)
-        steps = [first, Step("rest", first.unmatched_source, path, rules, continue_on_failure=True, max_retries=1)]
+        policies: dict[str, Any] = {"continue_on_failure": True, "max_retries": 1, "timeout_seconds": 600}
+        steps = [first, Step("rest", first.unmatched_source, path, rules, **policies)]
         made = Stream("Again & again", steps, description="twice").deploy(api_url=stack.api_url, **options)
         return made, rest.call("GET", f"/streams/{made.stream_id}")
 
     made, before = deployed(cron="30 6 * * *")
     assert before["triggerType"] == "SCHEDULED"
     assert before["triggerConfig"] == {"cron": "30 6 * * *", "timezone": "UTC"}
-    assert before["steps"][1]["config"] == {"continueOnFailure": True, "maxRetries": 1}
+    assert before["steps"][1]["config"] == {"continueOnFailure": True, "maxRetries": 1, "timeoutSeconds": 600}
     assert made.inputs == {
         before["steps"][0]["sourceInput"]["id"]: "orders.parquet",
         before["steps"][0]["targetInput"]["id"]: "target.csv",

@@ -323,6 +323,7 @@ def _step(**given: Any) -> Step:
         (lambda: _step(rules="gone.json"), r"Step 'x', rules: Rule set gone\.json can't be read: No such file"),
         (lambda: _step(severities={"LATE": "LOW"}), "Step 'x', severities: .*unknown option 'LATE'; available"),
         (lambda: _step(max_retries=-1), "Step 'x', max_retries: a number from 0, got -1"),
+        (lambda: _step(timeout_seconds=0), "Step 'x', timeout_seconds: a number above 0, got 0"),
         (lambda: _step(name=" "), "A step needs a name"),
         (lambda: Stream("s", []), "Stream 's' needs at least one step"),
         (lambda: Stream("s", [_step(), _step()]), "Two steps are named 'x'; give each a name of its own"),
