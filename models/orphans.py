@@ -15,6 +15,8 @@ from models.base import utc_now
 from models.db import Database
 from models.errors import ReconError
 from models.files import FileStatus, StoredFile
+from models.lifecycle import StepRunStatus
+from models.runs import StepRun
 from models.storage import Storage
 
 log = logging.getLogger(__name__)
@@ -24,20 +26,24 @@ AT_ONCE = 500
 OURS = re.compile(r"^\.scratch/|^org-\d+/(uploads/|stream-\d+/run-\d+/step-\d+/attempt-\d+/)")
 """What runs, uploads and their work leave; nothing else is judged."""
 
+OF_ATTEMPT = re.compile(r"^org-\d+/stream-\d+/run-(\d+)/step-(\d+)/attempt-(\d+)/")
+
 
 def sweep(database: Database, storage: Storage, grace: timedelta, *, now: datetime | None = None) -> list[str]:
     """Deletes blobs older than `grace` that no file's record names, half-written ones and work files too; gives their paths.
 
-    A blob is published before its record is committed, so `grace` has to be longer than that takes.
+    What belongs to an attempt under way is kept: its commit may take as long as it likes. An upload has `grace` from its blob to
+    its record.
     """
     before = (now or utc_now()) - grace
     old = [path for path, written in storage.ages().items() if written < before and OURS.search(path)]
     deleted: list[str] = []
     for start in range(0, len(old), AT_ONCE):
         part = old[start : start + AT_ONCE]
-        named = _named(database, part)
+        # In this order: an attempt that commits in between is found in the second place.
+        kept = _under_way(database, part) | _named(database, part)
         for path in part:
-            if path not in named and storage.delete(path):
+            if path not in kept and storage.delete(path):
                 deleted.append(path)
     if deleted:
         log.info("%s blobs without a record were deleted, the first one was %s", len(deleted), deleted[0])
@@ -57,6 +63,19 @@ def finish_uploads(database: Database, storage: Storage, grace: timedelta) -> No
             uploads.process(database, storage, stored)
         except ReconError as error:
             log.warning("file %s could not be read yet: %s", stored.id, error.message)
+
+
+def _under_way(database: Database, paths: Sequence[str]) -> set[str]:
+    attempts = {path: tuple(map(int, found.groups())) for path in paths if (found := OF_ATTEMPT.match(path))}
+    run_ids = {run_id for run_id, _, _ in attempts.values()}
+    with database.read() as session:
+        rows = session.exec(
+            select(StepRun.run_id, StepRun.step_order, StepRun.attempt_no).where(
+                col(StepRun.run_id).in_(run_ids), col(StepRun.status) == StepRunStatus.IN_PROGRESS
+            )
+        ).all()
+    held = set(rows)
+    return {path for path, attempt in attempts.items() if attempt in held}
 
 
 def _named(database: Database, paths: Sequence[str]) -> set[str]:

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from models import orphans, uploads
+from models import orphans, runs, uploads
 from models.base import utc_now
 from models.db import Database, migrate
 from models.files import FileStatus, StoredFile
+from models.lifecycle import StepRunStatus
 from models.settings import Settings
 from models.storage import Storage
+from tests.models.test_db import stream_run
 from tests.parts.s3 import s3_server
 
 HOUR = timedelta(hours=1)
@@ -52,6 +54,25 @@ def test_what_no_record_names_is_deleted_after_the_grace(stored: tuple[Database,
     assert orphans.sweep(database, storage, HOUR) == []
     assert sorted(orphans.sweep(database, storage, HOUR, now=utc_now() + 2 * HOUR)) == orphaned
     assert storage.list() == sorted([foreign, kept.storage_path, str(kept.twin_path)])
+
+
+def test_what_an_attempt_under_way_published_is_kept_however_long_its_commit_takes(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path)
+    migrate(settings)
+    database, storage = Database.from_settings(settings), Storage.from_settings(settings)
+    run, (first, second) = stream_run(database)
+    with database.write() as session:
+        runs.move_step(session, first.id, StepRunStatus.IN_PROGRESS, attempt_no=2)
+        runs.move_step(session, second.id, StepRunStatus.IN_PROGRESS, attempt_no=1)
+        runs.move_step(session, second.id, StepRunStatus.RETRY_WAIT)
+    places = [
+        f"org-1/stream-{run.stream_id}/run-{run.id}/step-{order}/attempt-{attempt}/x.parquet"
+        for order, attempt in ((1, 1), (1, 2), (2, 1))
+    ]
+    earlier, held, lost = (put(storage, place) for place in places)
+    assert sorted(orphans.sweep(database, storage, HOUR, now=utc_now() + 2 * HOUR)) == sorted([earlier, lost])
+    assert storage.list() == [held]
+    database.dispose()
 
 
 def test_half_written_files_and_work_files_are_deleted_too(tmp_path: Path) -> None:
