@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := $(BIN)/uv
 
-.PHONY: demo up test chaos lint types bench lock clean
+.PHONY: demo up test chaos lint types bench openapi lock clean
 
 demo: .venv/.core
 	$(BIN)/recon demo
@@ -34,6 +34,10 @@ types: .venv/.dev
 
 bench: .venv/.dev
 	$(BIN)/python benchmarks/run_all.py
+
+# The published description of the API; a test keeps it in step.
+openapi: .venv/.dev
+	$(BIN)/python -m recon.published
 
 lock: .venv/.uv
 	$(UV) pip compile -q --universal --generate-hashes --no-header pyproject.toml -o requirements.lock

@@ -173,7 +173,14 @@ async def authorize(request: Request) -> None:
 Who = Annotated[Caller, Depends(caller)]
 
 SCHEMES = [
-    Depends(HTTPBearer(auto_error=False, bearerFormat="JWT", description="A token of POST /auth/login, or an API key")),
-    Depends(APIKeyHeader(name="X-API-Key", auto_error=False)),
+    Depends(
+        HTTPBearer(
+            scheme_name="bearer",
+            auto_error=False,
+            bearerFormat="JWT",
+            description="A token of POST /auth/login, or an API key",
+        )
+    ),
+    Depends(APIKeyHeader(scheme_name="apiKey", name="X-API-Key", auto_error=False)),
 ]
 """What the documentation says about tokens; `Authentication` looks at them."""

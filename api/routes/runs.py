@@ -9,11 +9,11 @@ from fastapi import APIRouter, Response
 from api.deps import Org, RecordId, Use
 from api.envelope import Envelope, PageOf, PagingQuery, Wire, ok
 from models import artifacts, resuming, runs
-from models.artifacts import Artifact
+from models.artifacts import Artifact, ArtifactType
 from models.base import utc_now
 from models.errors import Conflict
 from models.files import StoredFile
-from models.lifecycle import RunStatus
+from models.lifecycle import RunStatus, StepRunStatus
 from models.runs import RunMetrics, StepRun, StreamRun
 
 routes = APIRouter(tags=["stream runs"])
@@ -30,7 +30,7 @@ class Metrics(Wire):
 class RunDetail(Wire):
     id: int
     stream_id: int
-    status: str
+    status: RunStatus
     current_step_order: int
     metrics: Metrics
     error_message: str | None
@@ -46,7 +46,7 @@ class StepRunDetail(Wire):
     run_id: int
     step_id: int
     step_order: int
-    status: str
+    status: StepRunStatus
     attempt_no: int
     progress: int
     reconciliation_id: int
@@ -58,7 +58,7 @@ class ArtifactDetail(Wire):
     """`checksum` is over exactly the bytes that `downloadUrl` gives."""
 
     id: int
-    artifact_type: str
+    artifact_type: ArtifactType
     file_id: int
     filename: str
     row_count: int
@@ -70,14 +70,14 @@ class ArtifactDetail(Wire):
 class ResumedRun(Wire):
     run_id: int
     stream_id: int
-    status: str
+    status: RunStatus
     resumed_from: int | None
     created_at: datetime
 
 
 class CanceledRun(Wire):
     run_id: int
-    status: str
+    status: RunStatus
     completed_at: datetime
 
 

@@ -29,7 +29,7 @@ from matching.spec import Severities
 from models import definitions, plan, runs, streams
 from models.definitions import StepDraft
 from models.errors import Conflict
-from models.lifecycle import StreamStatus
+from models.lifecycle import RunStatus, StreamStatus
 from models.runs import StreamRun
 from models.streams import Domain, Step, Stream, StreamFilter, StreamInputType, TriggerType
 
@@ -130,8 +130,8 @@ class RunRequest(Given):
 class StreamSummary(Wire):
     id: int
     name: str
-    status: str
-    domain: str
+    status: StreamStatus
+    domain: Domain
     step_count: int
     created_at: datetime
     updated_at: datetime
@@ -151,9 +151,9 @@ class StreamDetail(Wire):
     id: int
     name: str
     description: str | None
-    status: str
-    domain: str
-    trigger_type: str
+    status: StreamStatus
+    domain: Domain
+    trigger_type: TriggerType
     trigger_config: dict[str, Any] | None
     steps: list[StepDetail]
     created_at: datetime
@@ -163,7 +163,7 @@ class StreamDetail(Wire):
 class StreamRunDetail(RunDetail):
     """`triggerMetadata`: what the client gave, the time that a schedule fired at, or the event with its id and payload."""
 
-    trigger_type: str
+    trigger_type: TriggerType
     trigger_metadata: dict[str, Any] | None
 
 
@@ -185,7 +185,7 @@ class Validation(Wire):
 class RunCreated(Wire):
     run_id: int
     stream_id: int
-    status: str
+    status: RunStatus
     current_step_order: int
     started_at: datetime | None
     created_at: datetime
@@ -349,6 +349,8 @@ def runs_of(use: Use, org: Org, streamId: RecordId, paging: PagingQuery) -> Resp
 
     def shape(row: StreamRun) -> StreamRunDetail:
         shown = shape_run(row, counted[row.id]).model_dump()
-        return StreamRunDetail(**shown, trigger_type=row.trigger_type, trigger_metadata=row.trigger_metadata)
+        return StreamRunDetail(
+            **shown, trigger_type=TriggerType(row.trigger_type), trigger_metadata=row.trigger_metadata
+        )
 
     return paging.answer(rows, total, shape)
