@@ -57,7 +57,7 @@ class BoundStep:
 class CompiledRun:
     """A run ready to be executed: its steps in order, each bound to a task with the step's own name and retries.
 
-    `lanes` is how many steps may run at the same time.
+    `lanes` is how many steps may run at the same time. `showcase` is the caller's to close, when the run is over.
     """
 
     run_id: int
@@ -108,9 +108,7 @@ class CompiledRun:
         finally:
             # Not waited for: whoever ends the run from outside ends the process.
             pool.shutdown(wait=False, cancel_futures=True)
-        end = place.writing(lambda session: runs.close(session, self.run_id))
-        self.showcase.close()
-        return end
+        return place.writing(lambda session: runs.close(session, self.run_id))
 
     def _ends(self, session: Session) -> dict[int, StepRunStatus]:
         steps, _ = runs.step_runs(session, self.run_id)

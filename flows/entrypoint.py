@@ -73,13 +73,16 @@ def run_stream(
             message=f"Run {claimed.run.id} waits for run {claimed.waits_for}; another engine run executes it then",
         )
     if claimed.mine:
+        compiled = compile_run(place, claimed.run)
         try:
             with Pulse(place, claimed.run.id, engine_run_id):
-                compile_run(place, claimed.run).execute(place)
+                compiled.execute(place)
         except AttemptFenced:
             if place.reading(lambda session: recovery.holds(session, claimed.run.id, engine_run_id)):
                 raise
         _wake_the_next(place, claimed.run.stream_id)
+        # Not under the pulse, which ends a process that goes on with a run that is over.
+        compiled.showcase.close()
     return _state(place.reading(lambda session: session.get_one(StreamRun, claimed.run.id)))
 
 

@@ -205,3 +205,11 @@ def test_a_step_taken_away_ends_the_run_here(place: Workplace) -> None:
         compiled.execute(place)
     with place.database.read() as session:
         assert session.get_one(StepRun, compiled.steps[1].step_run_id).status == "PENDING"
+
+
+def test_a_run_s_end_does_not_wait_for_what_is_shown_of_it(place: Workplace) -> None:
+    """From its end on, the run is not this process's any more: the pulse would end a process that is still at work in it."""
+    compiled = Play(place, 1, {}, set()).compiled()
+    compiled.execute(place)
+    assert compiled.showcase._thread.submit(lambda: "still open").result() == "still open"
+    compiled.showcase.close()
