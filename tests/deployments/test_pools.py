@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 from prefect.client.orchestration import SyncPrefectClient
@@ -28,9 +29,16 @@ def test_streams_run_on_a_pool_of_prefect_s_process_type(stack: EmbeddedStack, t
             run = rest.ended(run_id := rest.run(stream))
             assert run["status"] == "COMPLETED", run
             assert rest.artifacts(rest.steps(run_id)[0]["id"])["MATCHED"]["rowCount"] == 1
+            # Our row comes first; the engine's record follows when the run's process shows its results and ends.
+            here = WorkPoolFilter(name=WorkPoolFilterName(any_=[POOL]))
+            deadline = time.monotonic() + 60
+            while True:
+                (engine_run,) = client.read_flow_runs(work_pool_filter=here, flow_run_filter=FlowRunFilter())
+                assert engine_run.state is not None
+                if engine_run.state.is_final():
+                    break
+                assert time.monotonic() < deadline, engine_run.state
+                time.sleep(0.2)
+            assert engine_run.state.is_completed()
         assert client.read_work_pool(POOL).type == "process"
-        here = WorkPoolFilter(name=WorkPoolFilterName(any_=[POOL]))
-        (engine_run,) = client.read_flow_runs(work_pool_filter=here, flow_run_filter=FlowRunFilter())
-        assert engine_run.state is not None
-        assert engine_run.state.is_completed()
     assert "ProcessWorker" in (own.log_dir / "worker.log").read_text()
