@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import re
+import socket
 import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+import psutil
 from sqlmodel import col, or_, select
 
 from models import uploads
@@ -28,15 +30,23 @@ OURS = re.compile(r"^\.scratch/|^org-\d+/(uploads/|stream-\d+/run-\d+/step-\d+/a
 
 OF_ATTEMPT = re.compile(r"^org-\d+/stream-\d+/run-(\d+)/step-(\d+)/attempt-(\d+)/")
 
+OF_PROCESS = re.compile(r"^\.scratch/recon-(?P<host>.+)-(?P<pid>\d+)-[^/-]+/")
+FOREIGN_GRACE = timedelta(days=7)
+"""How old work files of another machine have to be: whether their process lives can't be seen from here."""
+
 
 def sweep(database: Database, storage: Storage, grace: timedelta, *, now: datetime | None = None) -> list[str]:
     """Deletes blobs older than `grace` that no file's record names, half-written ones and work files too; gives their paths.
 
-    What belongs to an attempt under way is kept: its commit may take as long as it likes. An upload has `grace` from its blob to
-    its record.
+    What belongs to an attempt under way is kept, and work files whose process lives: a match and its commit may take as long as
+    they like. An upload has `grace` from its blob to its record.
     """
-    before = (now or utc_now()) - grace
-    old = [path for path, written in storage.ages().items() if written < before and OURS.search(path)]
+    at = now or utc_now()
+    old = [
+        path
+        for path, written in storage.ages().items()
+        if written < at - grace and OURS.search(path) and not _in_work(path, at - written)
+    ]
     deleted: list[str] = []
     for start in range(0, len(old), AT_ONCE):
         part = old[start : start + AT_ONCE]
@@ -48,6 +58,15 @@ def sweep(database: Database, storage: Storage, grace: timedelta, *, now: dateti
     if deleted:
         log.info("%s blobs without a record were deleted, the first one was %s", len(deleted), deleted[0])
     return deleted
+
+
+def _in_work(path: str, age: timedelta) -> bool:
+    found = OF_PROCESS.match(path)
+    if found is None:
+        return False
+    if found["host"] != socket.gethostname():
+        return age < FOREIGN_GRACE
+    return psutil.pid_exists(int(found["pid"]))
 
 
 def finish_uploads(database: Database, storage: Storage, grace: timedelta) -> None:

@@ -11,6 +11,7 @@ import io
 import os
 import re
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -222,7 +223,7 @@ class Storage:
         with self.guard(SCRATCH, writing=True):
             if base is not None:
                 base.mkdir(parents=True, exist_ok=True)
-            made = tempfile.mkdtemp(prefix="recon-", dir=base)
+            made = tempfile.mkdtemp(prefix=f"recon-{socket.gethostname()}-{os.getpid()}-", dir=base)
         try:
             yield Path(made)
         except Exception as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -86,6 +87,28 @@ def test_half_written_files_and_work_files_are_deleted_too(tmp_path: Path) -> No
         os.utime(path, (0, 0))
     assert len(orphans.sweep(database, storage, HOUR)) == 2
     assert not [path for path in root.rglob("*") if path.is_file()]
+    database.dispose()
+
+
+def test_work_files_are_kept_as_long_as_their_process_lives(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path)
+    migrate(settings)
+    database, storage = Database.from_settings(settings), Storage.from_settings(settings)
+    with storage.scratch() as here:
+        spilled = here / "spill.parquet"
+        ended = subprocess.Popen(["true"])
+        ended.wait()
+        lost = here.parent / here.name.replace(f"-{os.getpid()}-", f"-{ended.pid}-") / "spill.parquet"
+        elsewhere = here.parent / f"recon-another-host-{ended.pid}-x" / "spill.parquet"
+        for path in (spilled, lost, elsewhere):
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(b"rows")
+        assert orphans.sweep(database, storage, HOUR, now=utc_now() + 2 * HOUR) == [
+            str(lost.relative_to(tmp_path / "files"))
+        ]
+        assert [path.exists() for path in (spilled, lost, elsewhere)] == [True, False, True]
+        orphans.sweep(database, storage, HOUR, now=utc_now() + 8 * 24 * HOUR)
+        assert [path.exists() for path in (spilled, elsewhere)] == [True, False]
     database.dispose()
 
 
