@@ -8,8 +8,10 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from types import FrameType
 from typing import Any
 from uuid import UUID
 
@@ -35,6 +37,8 @@ _CANCEL_ANSWER = 5.0
 _SETTLE_LIMIT = 1.0
 _HOOKS_LIMIT = 60.0
 _EXIT_LIMIT = 1.0
+_STOP_LIMIT = 5.0
+"""Seconds from a signal to the end of the process, whatever is in the way: of Prefect's own command, too."""
 
 
 class ReconWorkerResult(BaseWorkerResult):
@@ -81,6 +85,7 @@ class ReconWorker(SteadyWorker):
         return template
 
     async def setup(self) -> None:
+        _bound_stop(_STOP_LIMIT)
         self._nursery.open()  # it imports while the server is waited for
         await super().setup()
         await self._nursery.ready()
@@ -216,6 +221,26 @@ class ReconWorker(SteadyWorker):
                     },
                     related=self._event_related_resources(running.configuration, include_self=True),
                 )
+
+
+def _bound_stop(seconds: float) -> None:
+    """Has SIGTERM and SIGINT end the process in time; what they do by themselves, they still do first."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+
+    def leave() -> None:
+        time.sleep(seconds)
+        sys.stdout.flush()
+        os._exit(0)
+
+    def bound(handler: Callable[[int, FrameType | None], object], number: int, frame: FrameType | None) -> None:
+        threading.Thread(target=leave, daemon=True).start()
+        handler(number, frame)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        given = signal.getsignal(number)
+        if callable(given):
+            signal.signal(number, partial(bound, given))
 
 
 def _bound_exit(seconds: float, code: int) -> None:

@@ -11,8 +11,6 @@ import contextlib
 import os
 import signal
 import sys
-import threading
-import time
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -24,9 +22,6 @@ from deployments.steady import PoolOfAnotherType
 from models.settings import Settings
 
 __all__ = ["ReconWorker", "main", "work"]
-
-_STOP_LIMIT = 5.0
-"""Seconds from the signal to the end of the process, whatever is in the way."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -74,16 +69,10 @@ async def _serve(worker: ReconWorker) -> None:
     stop = asyncio.create_task(stopping.wait())
     await asyncio.wait([working, stop], return_when=asyncio.FIRST_COMPLETED)
     if stopping.is_set():
-        threading.Thread(target=_leave, daemon=True).start()
         working.cancel()  # once: another signal must not disturb the end
     stop.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await working
-
-
-def _leave() -> None:
-    time.sleep(_STOP_LIMIT)
-    os._exit(0)
 
 
 if __name__ == "__main__":
