@@ -31,6 +31,8 @@ def test_a_reconciliation_and_its_run_agree(rest: Rest, stack: EmbeddedStack, co
     before = rest.call("GET", f"/reconciliations/{compared}/parity")
     assert (before["clean"], [one["name"] for one in before["compared"]]) == (True, ["status"])
     rest.call("POST", f"/reconciliations/{compared}/start")
+    # The step's end is the reconciliation's; its run follows a moment later.
+    rest.ended(before["runId"])
     report = rest.call("GET", f"/reconciliations/{compared}/parity")
     assert (report["clean"], report["differences"]) == (True, [])
     figures = {one["name"]: (one["legacy"], one["stream"]) for one in report["compared"]}

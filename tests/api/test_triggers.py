@@ -30,7 +30,10 @@ class Engine:
         self.http = http
 
     def post(self, path: str, body: Any) -> Any:
-        answer = self.http.post(path, json=body)
+        # Prefect's server on SQLite answers 503 when two writers meet, and has done nothing then.
+        deadline = time.monotonic() + 60
+        while (answer := self.http.post(path, json=body)).status_code == 503 and time.monotonic() < deadline:
+            time.sleep(0.1)
         assert answer.status_code < 300, answer.text
         return answer.json() if answer.content else None
 
