@@ -16,7 +16,7 @@ test: .venv/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/basedpyright
-	$(BIN)/pytest -n 2 --cov --cov-report=term
+	$(BIN)/pytest -n 3 --cov --cov-report=term
 
 # How many faults, and what they are drawn from: make chaos FAULTS=20 SEED=7
 FAULTS ?= 200
